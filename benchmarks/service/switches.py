@@ -239,7 +239,7 @@ def measure(folder: Path, switches: int, load: tuple[int, float], seconds: float
         "switch_p50_ms": statistics.median(switching.milliseconds),
         "switch_p99_ms": sorted(switching.milliseconds)[int(0.99 * (switches - 1))],
         "late": switching.late,
-        "revision": history["changes"][0]["revision"],
+        "revision": history["data"][0]["revision"],
         "memory_growth": statistics.median(switching.resident[-tenth:])
         / statistics.median(switching.resident[tenth : 2 * tenth] or switching.resident),
         **_figures("quiet", quiet),

@@ -98,15 +98,6 @@ class NewKey(KeyInfo):
     """The complete key. Only this answer contains it."""
 
 
-class KeyPage(Document):
-    """A page of API keys, ordered by id."""
-
-    keys: list[KeyInfo]
-    """Keys of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""
-
-
 class PersonDocument(Document):
     """A person whose keys the service knows."""
 
@@ -118,15 +109,6 @@ class PersonDocument(Document):
     """Id of the key that recorded the person. Null for the command line."""
     made_at: datetime
     """Time of the record."""
-
-
-class PersonPage(Document):
-    """A page of persons, ordered by name."""
-
-    persons: list[PersonDocument]
-    """Persons of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""
 
 
 class AuditLine(Document):
@@ -148,15 +130,6 @@ class AuditLine(Document):
     """Further values of the change."""
 
 
-class AuditPage(Document):
-    """A page of the audit log, newest entry first."""
-
-    lines: list[AuditLine]
-    """Entries of this page. At most `limit`."""
-    next: int | None
-    """Value of `after` for the next page. Null on the last page."""
-
-
 class UsageRow(Document):
     """The usage of one index by one key on one day."""
 
@@ -172,12 +145,3 @@ class UsageRow(Document):
     """Number of queries in these requests."""
     milliseconds: int
     """Time in the service, summed over the requests."""
-
-
-class UsagePage(Document):
-    """A page of usage, newest day first."""
-
-    usage: list[UsageRow]
-    """Rows of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""

@@ -98,13 +98,6 @@ class IndexSummary(Document):
     """Name of the recipe."""
 
 
-class IndexList(Document):
-    """The served indexes."""
-
-    indexes: list[IndexSummary]
-    """All served indexes, ordered by name."""
-
-
 class IndexInfo(IndexSummary):
     """The complete description of an index."""
 
@@ -150,29 +143,11 @@ class ExampleRow(Document):
     """Metadata of the training point."""
 
 
-class ExamplePage(Document):
-    """A page of training points, ordered by row."""
-
-    examples: list[ExampleRow]
-    """Training points of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""
-
-
 class SelfInfluenceRow(ExampleRow):
     """A training point with its self-influence."""
 
     self_influence: float
     """Score of the training point for itself. It is large if no other training point supports this one."""
-
-
-class SelfInfluencePage(Document):
-    """A page of training points, largest self-influence first. Mislabeled points come early."""
-
-    examples: list[SelfInfluenceRow]
-    """Training points of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""
 
 
 class OwnerInfo(Document):
@@ -184,15 +159,6 @@ class OwnerInfo(Document):
     """Number of training points of the owner."""
     licenses: list[str]
     """Licenses of these training points."""
-
-
-class OwnerPage(Document):
-    """A page of owners, ordered by name."""
-
-    owners: list[OwnerInfo]
-    """Owners of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""
 
 
 class LicenseInfo(Document):

@@ -92,15 +92,6 @@ class EventDocument(Document):
     """Digest of the complete stored event."""
 
 
-class EventPage(Document):
-    """A page of events, newest first."""
-
-    events: list[EventDocument]
-    """Events of this page. At most `limit`."""
-    next: int | None
-    """Value of `before` for the next page. Null on the last page."""
-
-
 class EventShare(Document):
     """The share of one owner in an event."""
 
@@ -257,12 +248,3 @@ class PolicyDocument(Document):
     """Decimal digits of the currency's minor unit."""
     sha256: str
     """Digest of the revision."""
-
-
-class PolicyPage(Document):
-    """A page of policies."""
-
-    policies: list[PolicyDocument]
-    """Policies of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""

@@ -89,12 +89,3 @@ class HoldDocument(Document):
     """Time of the placement in UTC."""
     ended: HoldEnd | None
     """End of the hold. Null while it is in force."""
-
-
-class HoldPage(Document):
-    """A page of holds, newest first."""
-
-    holds: list[HoldDocument]
-    """Holds of this page. At most `limit`."""
-    next: int | None
-    """Value of `before` for the next page. Null on the last page."""

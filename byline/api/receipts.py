@@ -117,10 +117,3 @@ class SigningKeyDocument(Document):
     """Public key as PEM."""
     current: bool
     """Whether the service signs with this key now. It accepts receipts of a former key that its settings name."""
-
-
-class SigningKeyList(Document):
-    """All public keys of the service, the current one first."""
-
-    keys: list[SigningKeyDocument]
-    """Keys that signed answers or events."""

@@ -7,6 +7,7 @@ from pydantic import Field
 from byline.api.compensation import PolicyName, Reason
 from byline.api.documents import Body, Document, StoredDocument
 from byline.api.holds import Subject
+from byline.api.page import Page
 from byline.api.terms import Asked
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
@@ -187,15 +188,6 @@ class RunDocument(Document):
     """Keys behind the draft and the steps. Empty in lists, and for a key with owners."""
 
 
-class RunPage(Document):
-    """A page of statement runs, newest first."""
-
-    runs: list[RunDocument]
-    """Runs of this page. At most `limit`."""
-    next: int | None
-    """Value of `before` for the next page. Null on the last page."""
-
-
 class StatementLine(Document):
     """The amounts of one owner in a statement."""
 
@@ -304,15 +296,6 @@ class EntryDocument(Document):
     """Minor units: positive into the account, negative out of it."""
 
 
-class LedgerPage(Document):
-    """A page of ledger entries, oldest first."""
-
-    entries: list[EntryDocument]
-    """Entries of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""
-
-
 class BalanceDocument(Document):
     """The balance of an account."""
 
@@ -330,11 +313,9 @@ class BalanceDocument(Document):
     """Balance in minor units."""
 
 
-class BalanceList(Document):
-    """Balances, ordered by policy, account and owner."""
+class BalancePage(Page[BalanceDocument]):
+    """A page of balances, ordered by policy, account and owner."""
 
-    balances: list[BalanceDocument]
-    """All balances that the key can see."""
     journal: int
     """Sequence number of the last journal record."""
 

@@ -70,15 +70,6 @@ class VersionInfo(Document):
     """Time of the last retirement."""
 
 
-class VersionPage(Document):
-    """A page of versions, ordered by name."""
-
-    versions: list[VersionInfo]
-    """Versions of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""
-
-
 class RegisterBody(Body):
     """A version to register."""
 
@@ -104,15 +95,6 @@ class AliasInfo(Document):
     served: str | None
     """Version that this replica answers with now. For about a second after a change, or if the new version cannot be
     loaded, it is the old one. Null if the replica serves no version under this name."""
-
-
-class AliasPage(Document):
-    """A page of aliases, ordered by name."""
-
-    aliases: list[AliasInfo]
-    """Aliases of this page. At most `limit`."""
-    next: str | None
-    """Value of `after` for the next page. Null on the last page."""
 
 
 class ExpectedBody(Body):
@@ -149,12 +131,3 @@ class AliasChangeInfo(Document):
     """Time of the change."""
     person: str
     """Person whose key made the change."""
-
-
-class AliasHistory(Document):
-    """The changes of an alias, newest first."""
-
-    changes: list[AliasChangeInfo]
-    """Changes of this page, newest first. At most `limit`."""
-    next: int | None
-    """Value of `before` for the next page. Null on the last page."""

@@ -2,17 +2,14 @@
 
 from byline.api.accounts import (
     AuditLine,
-    AuditPage,
     KeyInfo,
-    KeyPage,
     NewKey,
     NewKeyBody,
     PersonDocument,
-    PersonPage,
-    UsagePage,
     UsageRow,
 )
-from byline.client.calls import Flow, Pages, change, document, entries_of, get, nothing, one, path_of
+from byline.api.page import Page
+from byline.client.calls import Flow, Pages, change, document, get, nothing, one, path_of
 
 
 def caller() -> Flow[KeyInfo]:
@@ -26,8 +23,7 @@ def keys(page_size: int | None = None) -> Pages[KeyInfo]:
     Args:
         page_size: Number of keys to fetch at a time.
     """
-    read = entries_of(KeyPage, lambda page: page.keys)
-    return Pages(path=path_of("keys"), read=read, page_size=page_size)
+    return Pages(path=path_of("keys"), document=Page[KeyInfo], page_size=page_size)
 
 
 def persons(page_size: int | None = None) -> Pages[PersonDocument]:
@@ -36,8 +32,7 @@ def persons(page_size: int | None = None) -> Pages[PersonDocument]:
     Args:
         page_size: Number of persons to fetch at a time.
     """
-    read = entries_of(PersonPage, lambda page: page.persons)
-    return Pages(path=path_of("persons"), read=read, page_size=page_size)
+    return Pages(path=path_of("persons"), document=Page[PersonDocument], page_size=page_size)
 
 
 def create_key(wanted: NewKeyBody) -> Flow[NewKey]:
@@ -78,8 +73,7 @@ def audit(page_size: int | None = None) -> Pages[AuditLine]:
     Args:
         page_size: Number of changes to fetch at a time.
     """
-    read = entries_of(AuditPage, lambda page: page.lines)
-    return Pages(path=path_of("audit"), read=read, page_size=page_size)
+    return Pages(path=path_of("audit"), document=Page[AuditLine], page_size=page_size)
 
 
 def usage(days: int = 31, page_size: int | None = None) -> Pages[UsageRow]:
@@ -89,6 +83,5 @@ def usage(days: int = 31, page_size: int | None = None) -> Pages[UsageRow]:
         days: Number of days, including today.
         page_size: Number of rows to fetch at a time.
     """
-    read = entries_of(UsagePage, lambda page: page.usage)
     query = [("days", str(days))]
-    return Pages(path=path_of("usage"), read=read, query=query, page_size=page_size)
+    return Pages(path=path_of("usage"), document=Page[UsageRow], query=query, page_size=page_size)

@@ -117,10 +117,10 @@ def awaiting_pages(build: Callable[A, Pages[T]]) -> Callable[Concatenate[AsyncBa
         pages = build(*args, **options)
         after: str | None = None
         while True:
-            entries, after = await self._run(pages.page(after))
-            for entry in entries:
+            page = await self._run(pages.page(after))
+            for entry in page.data:
                 yield entry
-            if after is None:
+            if (after := page.next) is None:
                 return
 
     return method

@@ -5,12 +5,13 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, Generic, Literal, Protocol, TypeVar, get_args
+from typing import Any, Generic, Protocol, TypeVar, get_args
 from urllib.parse import quote
 
 from pydantic import BaseModel
 
 from byline.api.attributions import Progress
+from byline.api.page import Page
 from byline.errors import InvalidQuery
 
 T = TypeVar("T")
@@ -19,7 +20,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 OnProgress = Callable[[Progress], None]
 JSON = "application/json"
 EVENTS = "text/event-stream"
-Cursor = Literal["after", "before"]
 
 
 class Body(Protocol):
@@ -132,45 +132,22 @@ class Pages(Generic[T]):
     """A list in pages."""
 
     path: str
-    read: Callable[[bytes], tuple[Sequence[T], str | None]]
-    """Function that reads the entries of a page, and the cursor of the next page."""
+    document: type[Page[T]]
+    """Class of a page, such as `Page[KeyInfo]`."""
     query: Sequence[tuple[str, str]] = ()
     page_size: int | None = None
     """Number of entries on a page. None takes the service's default."""
-    cursor: Cursor = "after"
-    """Query parameter of the cursor."""
 
-    def page(self, place: str | None) -> Call[tuple[Sequence[T], str | None]]:
+    def page(self, after: str | None) -> Call[Page[T]]:
         """Make the call for one page.
 
         Args:
-            place: Cursor of the page. None means the first page.
+            after: Cursor of the page. None means the first page.
         """
         query = list(self.query)
         query += [("limit", str(self.page_size))] if self.page_size else []
-        query += [(self.cursor, place)] if place is not None else []
-        return Call(method="GET", path=self.path, read=self.read, query=query, repeatable=True)
-
-
-def entries_of(
-    page: type[D], entries: Callable[[D], Sequence[T]]
-) -> Callable[[bytes], tuple[Sequence[T], str | None]]:
-    """Make a function that reads pages.
-
-    Args:
-        page: Class of the page's document, whose `next` is the cursor of the next page.
-        entries: Function that takes the entries from a page.
-
-    Returns:
-        A function for `Pages.read`.
-    """
-
-    def read(body: bytes) -> tuple[Sequence[T], str | None]:
-        found = page.model_validate_json(body)
-        following: str | int | None = getattr(found, "next", None)
-        return entries(found), None if following is None else str(following)
-
-    return read
+        query += [("after", after)] if after is not None else []
+        return Call(method="GET", path=self.path, read=document(self.document), query=query, repeatable=True)
 
 
 def path_of(*parts: str) -> str:

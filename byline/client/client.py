@@ -13,7 +13,7 @@ class _Methods:
     """Every operation of a Byline service."""
 
     ready = Method(indexes_.ready)
-    indexes = Method(indexes_.indexes)
+    indexes = Listing(indexes_.indexes)
     index = Method(indexes_.index)
     coverage = Method(indexes_.coverage)
     example = Method(indexes_.example)
@@ -49,12 +49,12 @@ class _Methods:
     book_event_receipt = Method(compensation.book_event_receipt)
     book_event_tensors = Method(compensation.book_event_tensors)
     book_event_gradient = Method(compensation.book_event_gradient)
-    signing_keys = Method(compensation.signing_keys)
+    signing_keys = Listing(compensation.signing_keys)
     events = Listing(compensation.events)
     event = Method(compensation.event)
     revise_policy = Method(compensation.revise_policy)
     policies = Listing(compensation.policies)
-    policy = Method(compensation.policy)
+    policy = Listing(compensation.policy)
     draft_run = Method(compensation.draft_run)
     place_hold = Method(holds_.place_hold)
     end_hold = Method(holds_.end_hold)
@@ -71,7 +71,7 @@ class _Methods:
     statement_csv = Method(compensation.statement_csv)
     ledger = Listing(compensation.ledger)
     verify_ledger = Method(compensation.verify_ledger)
-    balances = Method(compensation.balances)
+    balances = Listing(compensation.balances)
 
     caller = Method(accounts.caller)
     keys = Listing(accounts.keys)

@@ -11,29 +11,26 @@ from byline.api.attributions import IndexInfo
 from byline.api.compensation import (
     EventDetails,
     EventDocument,
-    EventPage,
     PolicyBody,
     PolicyDocument,
-    PolicyPage,
 )
-from byline.api.receipts import Receipt, SigningKeyDocument, SigningKeyList
+from byline.api.page import Page
+from byline.api.receipts import Receipt, SigningKeyDocument
 from byline.api.statements import (
     AdjustmentBody,
     AllocationBody,
     BalanceDocument,
-    BalanceList,
+    BalancePage,
     EntryDocument,
-    LedgerPage,
     ReleaseBody,
     ReversalBody,
     RunDocument,
-    RunPage,
     StatementDocument,
     VerificationDocument,
 )
 from byline.client import indexes
 from byline.client.attributions import Payload
-from byline.client.calls import Body, Call, Flow, JsonBody, Pages, document, entries_of, get, one, path_of
+from byline.client.calls import Body, Call, Flow, JsonBody, Pages, document, get, one, path_of
 from byline.client.gradients import gradient_of
 from byline.client.once import Once, once, sent
 from byline.client.tensors import TensorsBody
@@ -150,9 +147,13 @@ def book_event_gradient(
     return (yield from book_event_tensors(index, gradient_of(model, loss, info), **booking))
 
 
-def signing_keys() -> Flow[list[SigningKeyDocument]]:
-    """List the public keys that verify receipts and events, the current one first."""
-    return get(path_of("signing-keys"), lambda body: SigningKeyList.model_validate_json(body).keys)
+def signing_keys(page_size: int | None = None) -> Pages[SigningKeyDocument]:
+    """Iterate over the public keys that verify receipts and events, the current one first.
+
+    Args:
+        page_size: Number of keys to fetch at a time.
+    """
+    return Pages(path=path_of("signing-keys"), document=Page[SigningKeyDocument], page_size=page_size)
 
 
 def events(index: str, page_size: int | None = None) -> Pages[EventDocument]:
@@ -162,9 +163,8 @@ def events(index: str, page_size: int | None = None) -> Pages[EventDocument]:
         index: Name of the index.
         page_size: Number of events to fetch at a time.
     """
-    read = entries_of(EventPage, lambda page: page.events)
     path = path_of("indexes", index, "events")
-    return Pages(path=path, read=read, page_size=page_size, cursor="before")
+    return Pages(path=path, document=Page[EventDocument], page_size=page_size)
 
 
 def event(index: str, event_id: str) -> Flow[EventDetails]:
@@ -193,17 +193,17 @@ def policies(page_size: int | None = None) -> Pages[PolicyDocument]:
     Args:
         page_size: Number of policies to fetch at a time.
     """
-    read = entries_of(PolicyPage, lambda page: page.policies)
-    return Pages(path=path_of("policies"), read=read, page_size=page_size)
+    return Pages(path=path_of("policies"), document=Page[PolicyDocument], page_size=page_size)
 
 
-def policy(name: str) -> Flow[list[PolicyDocument]]:
-    """Read every revision of a policy, oldest first.
+def policy(name: str, page_size: int | None = None) -> Pages[PolicyDocument]:
+    """Iterate over the revisions of a policy, oldest first.
 
     Args:
         name: Name of the policy.
+        page_size: Number of revisions to fetch at a time.
     """
-    return get(path_of("policies", name), lambda body: PolicyPage.model_validate_json(body).policies)
+    return Pages(path=path_of("policies", name), document=Page[PolicyDocument], page_size=page_size)
 
 
 def draft_run(
@@ -280,9 +280,8 @@ def runs(policy: str | None = None, page_size: int | None = None) -> Pages[RunDo
         policy: Name of a policy, to select its rows.
         page_size: Number of runs to fetch at a time.
     """
-    read = entries_of(RunPage, lambda page: page.runs)
     query = _of_policy(policy)
-    return Pages(path=path_of("statement-runs"), read=read, query=query, page_size=page_size, cursor="before")
+    return Pages(path=path_of("statement-runs"), document=Page[RunDocument], query=query, page_size=page_size)
 
 
 def statements(page_size: int | None = None) -> Pages[RunDocument]:
@@ -291,8 +290,7 @@ def statements(page_size: int | None = None) -> Pages[RunDocument]:
     Args:
         page_size: Number of runs to fetch at a time.
     """
-    read = entries_of(RunPage, lambda page: page.runs)
-    return Pages(path=path_of("statements"), read=read, page_size=page_size, cursor="before")
+    return Pages(path=path_of("statements"), document=Page[RunDocument], page_size=page_size)
 
 
 def statement(run: str, owner: str | None = None) -> Flow[StatementDocument]:
@@ -322,18 +320,20 @@ def ledger(policy: str | None = None, page_size: int | None = None) -> Pages[Ent
         policy: Name of a policy, to select its rows.
         page_size: Number of entries to fetch at a time.
     """
-    read = entries_of(LedgerPage, lambda page: page.entries)
-    return Pages(path=path_of("ledger"), read=read, query=_of_policy(policy), page_size=page_size)
+    return Pages(
+        path=path_of("ledger"), document=Page[EntryDocument], query=_of_policy(policy), page_size=page_size
+    )
 
 
-def balances(policy: str | None = None) -> Flow[list[BalanceDocument]]:
-    """Read the balances of the ledger, by policy, account and owner.
+def balances(policy: str | None = None, page_size: int | None = None) -> Pages[BalanceDocument]:
+    """Iterate over the balances of the ledger, by policy, account and owner.
 
     Args:
         policy: Name of a policy, to select its rows.
+        page_size: Number of balances to fetch at a time.
     """
     path = path_of("ledger", "balances")
-    return get(path, lambda body: BalanceList.model_validate_json(body).balances, _of_policy(policy))
+    return Pages(path=path, document=BalancePage, query=_of_policy(policy), page_size=page_size)
 
 
 def verify_ledger() -> Flow[VerificationDocument]:

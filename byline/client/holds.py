@@ -2,8 +2,9 @@
 
 from typing import Unpack
 
-from byline.api.holds import HoldBody, HoldDocument, HoldPage, HoldState
-from byline.client.calls import Flow, JsonBody, Pages, document, entries_of, get, one, path_of
+from byline.api.holds import HoldBody, HoldDocument, HoldState
+from byline.api.page import Page
+from byline.client.calls import Flow, JsonBody, Pages, document, get, one, path_of
 from byline.client.once import Once, once, sent
 
 
@@ -36,9 +37,8 @@ def holds(state: HoldState | None = None, page_size: int | None = None) -> Pages
         state: `in_force` or `ended`, to select such holds.
         page_size: Number of holds to fetch at a time.
     """
-    read = entries_of(HoldPage, lambda page: page.holds)
     query = [] if state is None else [("state", state)]
-    return Pages(path=path_of("holds"), read=read, query=query, page_size=page_size, cursor="before")
+    return Pages(path=path_of("holds"), document=Page[HoldDocument], query=query, page_size=page_size)
 
 
 def hold(hold: str) -> Flow[HoldDocument]:

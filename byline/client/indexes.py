@@ -3,19 +3,16 @@
 from urllib.parse import quote
 
 from byline.api.attributions import (
-    ExamplePage,
     ExampleRow,
     Health,
     IndexInfo,
-    IndexList,
     IndexSummary,
     OwnerCoverage,
     OwnerInfo,
-    OwnerPage,
-    SelfInfluencePage,
     SelfInfluenceRow,
 )
-from byline.client.calls import Flow, Pages, document, entries_of, get, path_of
+from byline.api.page import Page
+from byline.client.calls import Flow, Pages, document, get, path_of
 
 
 def ready() -> Flow[Health]:
@@ -27,9 +24,13 @@ def ready() -> Flow[Health]:
     return get("/readyz", document(Health))
 
 
-def indexes() -> Flow[list[IndexSummary]]:
-    """List the served indexes, ordered by name."""
-    return get(path_of("indexes"), lambda body: IndexList.model_validate_json(body).indexes)
+def indexes(page_size: int | None = None) -> Pages[IndexSummary]:
+    """Iterate over the served indexes, ordered by name.
+
+    Args:
+        page_size: Number of indexes to fetch at a time.
+    """
+    return Pages(path=path_of("indexes"), document=Page[IndexSummary], page_size=page_size)
 
 
 def index(name: str) -> Flow[IndexInfo]:
@@ -67,8 +68,7 @@ def examples(index: str, page_size: int | None = None) -> Pages[ExampleRow]:
         index: Name of the index.
         page_size: Number of training points to fetch at a time.
     """
-    read = entries_of(ExamplePage, lambda page: page.examples)
-    return Pages(path=path_of("indexes", index, "examples"), read=read, page_size=page_size)
+    return Pages(path=path_of("indexes", index, "examples"), document=Page[ExampleRow], page_size=page_size)
 
 
 def owners(index: str, page_size: int | None = None) -> Pages[OwnerInfo]:
@@ -78,8 +78,7 @@ def owners(index: str, page_size: int | None = None) -> Pages[OwnerInfo]:
         index: Name of the index.
         page_size: Number of owners to fetch at a time.
     """
-    read = entries_of(OwnerPage, lambda page: page.owners)
-    return Pages(path=path_of("indexes", index, "owners"), read=read, page_size=page_size)
+    return Pages(path=path_of("indexes", index, "owners"), document=Page[OwnerInfo], page_size=page_size)
 
 
 def self_influence(index: str, page_size: int | None = None) -> Pages[SelfInfluenceRow]:
@@ -89,5 +88,6 @@ def self_influence(index: str, page_size: int | None = None) -> Pages[SelfInflue
         index: Name of the index.
         page_size: Number of training points to fetch at a time.
     """
-    read = entries_of(SelfInfluencePage, lambda page: page.examples)
-    return Pages(path=path_of("indexes", index, "self-influence"), read=read, page_size=page_size)
+    return Pages(
+        path=path_of("indexes", index, "self-influence"), document=Page[SelfInfluenceRow], page_size=page_size
+    )

@@ -102,9 +102,9 @@ def blocking_pages(build: Callable[A, Pages[T]]) -> Callable[Concatenate[SyncBas
         pages = build(*args, **options)
         after: str | None = None
         while True:
-            entries, after = self._run(pages.page(after))
-            yield from entries
-            if after is None:
+            page = self._run(pages.page(after))
+            yield from page.data
+            if (after := page.next) is None:
                 return
 
     return method

@@ -1,7 +1,8 @@
 """Calls for versions and aliases."""
 
-from byline.api.versions import AliasChangeInfo, AliasHistory, AliasInfo, AliasPage, VersionInfo, VersionPage
-from byline.client.calls import Flow, Pages, change, document, entries_of, get, nothing, one, path_of
+from byline.api.page import Page
+from byline.api.versions import AliasChangeInfo, AliasInfo, VersionInfo
+from byline.client.calls import Flow, Pages, change, document, get, nothing, one, path_of
 
 
 def versions(index: str, page_size: int | None = None) -> Pages[VersionInfo]:
@@ -11,8 +12,7 @@ def versions(index: str, page_size: int | None = None) -> Pages[VersionInfo]:
         index: Name of the index, or an alias.
         page_size: Number of versions to fetch at a time.
     """
-    read = entries_of(VersionPage, lambda page: page.versions)
-    return Pages(path=path_of("indexes", index, "versions"), read=read, page_size=page_size)
+    return Pages(path=path_of("indexes", index, "versions"), document=Page[VersionInfo], page_size=page_size)
 
 
 def version(index: str, name: str) -> Flow[VersionInfo]:
@@ -62,8 +62,7 @@ def aliases(page_size: int | None = None) -> Pages[AliasInfo]:
     Args:
         page_size: Number of aliases to fetch at a time.
     """
-    read = entries_of(AliasPage, lambda page: page.aliases)
-    return Pages(path=path_of("aliases"), read=read, page_size=page_size)
+    return Pages(path=path_of("aliases"), document=Page[AliasInfo], page_size=page_size)
 
 
 def alias(name: str) -> Flow[AliasInfo]:
@@ -82,9 +81,8 @@ def alias_history(name: str, page_size: int | None = None) -> Pages[AliasChangeI
         name: Name of the alias.
         page_size: Number of changes to fetch at a time.
     """
-    read = entries_of(AliasHistory, lambda page: page.changes)
     path = path_of("aliases", name, "history")
-    return Pages(path=path, read=read, page_size=page_size, cursor="before")
+    return Pages(path=path, document=Page[AliasChangeInfo], page_size=page_size)
 
 
 def switch(name: str, index: str, version: str, expected: str | None) -> Flow[AliasInfo]:

@@ -71,7 +71,7 @@ def test_a_blend_has_no_shares_and_is_not_booked(offering):
     )
     assert booked.status_code == 422
     assert "baseline" in booked.json()["detail"]
-    assert offering.client.get(BOOK).json()["events"] == []
+    assert offering.client.get(BOOK).json()["data"] == []
 
 
 def test_an_index_without_a_blend_offers_none(tmp_path):

@@ -141,7 +141,7 @@ def test_keys_that_end_at_the_end_of_time(serve, database, moment):
     refused = client.post("/v1/keys", json=wanted)
     assert (refused.status_code, "expires_at" in refused.json()["detail"]) == (422, True)
     assert client.post("/v1/keys", json=wanted | {"expires_at": "8999-12-31T23:59:59-14:00"}).is_success
-    assert len(client.get("/v1/keys").json()["keys"]) == 2
+    assert len(client.get("/v1/keys").json()["data"]) == 2
 
 
 @pytest.mark.parametrize("period", ["0000-12", "0000-01", "9999-12", "9999-13"])

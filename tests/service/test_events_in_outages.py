@@ -68,10 +68,10 @@ def listed(get, path):
     found, before = [], ""
     while True:
         document = get(f"{path}?limit=1000{before}")
-        found += [each["id"] for each in document["events"]]
+        found += [each["id"] for each in document["data"]]
         if document["next"] is None:
             return found
-        before = f"&before={document['next']}"
+        before = f"&after={document['next']}"
 
 
 def hold_exactly_once(served, client):

@@ -48,7 +48,7 @@ def names(served):
         status, body = served.get(f"/v1/keys?limit=1000{after}")
         assert status == 200, body
         page = json.loads(body)
-        found += [key["name"] for key in page["keys"]]
+        found += [key["name"] for key in page["data"]]
         if page["next"] is None:
             return found
         after = f"&after={page['next']}"
@@ -115,7 +115,7 @@ def test_a_database_that_turns_read_only(served):
     assert ask().status_code == 200
     read_only = 0
     assert served.client.post("/v1/keys", json=body).status_code == 201
-    assert len(served.client.get("/v1/keys").json()["keys"]) == 3
+    assert len(served.client.get("/v1/keys").json()["data"]) == 3
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ def running(serve, database):
 
 
 def happened(served):
-    lines = served.client.get("/v1/audit?limit=1000").json()["lines"]
+    lines = served.client.get("/v1/audit?limit=1000").json()["data"]
     return [line["subject"] for line in lines if line["action"] == "test.happened"]
 
 
@@ -117,7 +117,7 @@ def test_an_event_is_booked_once_by_name_alias_and_rotated_key(serve, database):
     assert first.status_code == 201, first.text
     for again in (book("latest"), book("fake", authorization=f"Bearer {other}")):
         assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
-    assert len(served.client.get("/v1/indexes/fake/events").json()["events"]) == 1
+    assert len(served.client.get("/v1/indexes/fake/events").json()["data"]) == 1
 
 
 GRADIENT = {f"c{m}-m{m}/w": torch.ones(6) for m in range(3)}
@@ -149,7 +149,7 @@ def test_an_events_options_beside_a_gradient_belong_to_the_key(serve, database):
     assert book("", key="plain").status_code == 201
     assert book("?weight=1", key="plain").headers["idempotency-replayed"] == "true"
     assert book("?weight=1000", key="plain").status_code == 422
-    events = served.client.get("/v1/indexes/fake/events").json()["events"]
+    events = served.client.get("/v1/indexes/fake/events").json()["data"]
     assert [(each["weight"], each["reference"]) for each in events] == [(1, None), (1, "a")]
 
 

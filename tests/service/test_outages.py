@@ -89,7 +89,7 @@ def test_without_postgresql_known_keys_are_answered_and_the_rest_is_a_clean_503(
     assert unknown.post(ASK, json=QUERY, headers=stranger).status_code == 200
     assert client.get("/readyz").status_code == 200
     on_postgres.client.portal.call(flush, on_postgres.app.state.service)
-    assert sum(row["requests"] for row in client.get("/v1/usage").json()["usage"]) >= 4
+    assert sum(row["requests"] for row in client.get("/v1/usage").json()["data"]) >= 4
 
 
 async def flush(service):
@@ -153,10 +153,10 @@ def test_a_full_disk_is_507_and_loses_nothing(served):
     assert client.post(ASK, json=QUERY).status_code == 200
     assert made["id"] in client.get("/v1/keys").text
     listed, logged = (
-        client.get("/v1/keys?limit=1000").json()["keys"],
+        client.get("/v1/keys?limit=1000").json()["data"],
         client.get("/v1/audit?limit=1000").json(),
     )
-    created = {line["subject"] for line in logged["lines"] if line["action"] == "keys.create"}
+    created = {line["subject"] for line in logged["data"] if line["action"] == "keys.create"}
     assert {key["id"] for key in listed} == created, "a key and its line in the log are there, or neither"
     set_in_each(database, f"max_page_count = {1 << 30}")
     assert client.post("/v1/keys", json=WANTED).status_code == 201

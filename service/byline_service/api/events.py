@@ -16,12 +16,12 @@ from byline.api.compensation import (
     EventBody,
     EventDetails,
     EventDocument,
-    EventPage,
     EventShare,
     Reason,
     Reference,
     Weight,
 )
+from byline.api.page import Page
 from byline.api.receipts import Receipt
 from byline.api.terms import Asked
 from byline.api.validation import validated
@@ -39,6 +39,7 @@ from byline_service.compensation.receipts import event_of
 from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection
 from byline_service.http.bodies import JSON, SAFETENSORS, media_type, parse_json, read_body, request_body
+from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
 from byline_service.ledger import event_queries, policy_queries
@@ -170,17 +171,16 @@ async def _require_payable(service: AppState, index: str, version: str, asked: A
 async def list_events(
     request: Request,
     name: str,
-    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> EventPage:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[EventDocument]:
     """List the events of an index, the newest first."""
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
-        found = await event_queries.page(reading, service.own_name(name), before, limit)
-    return EventPage(
-        events=[_document(event) for _, event in found],
-        next=found[-1][0] if len(found) == limit else None,
-    )
+        found = await event_queries.page(reading, service.own_name(name), last, limit + 1)
+    shown, following = cut(found, limit, lambda row: (row[0],))
+    return Page[EventDocument].of([_document(event) for _, event in shown], following)
 
 
 @router.get(

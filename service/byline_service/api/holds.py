@@ -7,12 +7,14 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
-from byline.api.holds import HoldBody, HoldDocument, HoldEnd, HoldEndBody, HoldPage, HoldState
+from byline.api.holds import HoldBody, HoldDocument, HoldEnd, HoldEndBody, HoldState
+from byline.api.page import Page
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.holds import Hold
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
 from byline_service.ledger import hold_queries, holding
@@ -68,16 +70,17 @@ async def end(request: Request, hold: str, caller: Approving) -> Response:
 )
 async def list_holds(
     request: Request,
-    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: After = None,
+    limit: Limit = 100,
     state: Annotated[HoldState | None, Query(description="Only holds in this state.")] = None,
-) -> HoldPage:
+) -> Page[HoldDocument]:
     """List the holds, the newest first."""
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
-        found = await hold_queries.page(reading, before, limit, state)
-    last = found[-1].placed.sequence if len(found) == limit else None
-    return HoldPage(holds=[_document(hold) for hold in found], next=last)
+        found = await hold_queries.page(reading, last, limit + 1, state)
+    shown, following = cut(found, limit, lambda hold: (hold.placed.sequence,))
+    return Page[HoldDocument].of([_document(hold) for hold in shown], following)
 
 
 @router.get(

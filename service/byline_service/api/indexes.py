@@ -3,32 +3,36 @@
 These endpoints read files and never compute: plain functions, which FastAPI runs beside the event loop.
 """
 
-from typing import Annotated
-
 import numpy as np
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
 from byline.api.accounts import Scope
 from byline.api.attributions import (
-    ExamplePage,
     ExampleRow,
     IndexInfo,
-    IndexList,
     IndexSummary,
     LicenseInfo,
     MemberInfo,
     OwnerCoverage,
     OwnerInfo,
-    OwnerPage,
-    SelfInfluencePage,
     SelfInfluenceRow,
 )
+from byline.api.page import Page
 from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery, NotFound
 from byline.recipes import refuse_no_self_influence
 from byline_service.accounts.permissions import caller_of, requires
-from byline_service.http.pagination import INVALID_CURSOR, cursor, row_of_cursor
+from byline_service.http.pagination import (
+    INVALID_CURSOR,
+    After,
+    Limit,
+    Text,
+    cursor,
+    cut,
+    place_of,
+    row_of_cursor,
+)
 from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 from byline_service.versions.catalogue import Catalogue
@@ -36,8 +40,6 @@ from byline_service.versions.catalogue import Catalogue
 router = APIRouter(prefix="/v1/indexes", tags=["Indexes"])
 NARROWED = [requires(Scope.READ, owner_scoped=True)]
 """Keys that see some owners only are shown their owners' rows."""
-After = Annotated[str | None, Query(max_length=400, description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
 
 
 def _catalogue(request: Request, name: str) -> Catalogue:
@@ -62,11 +64,13 @@ def _position(rows: NDArray[np.int64], row: int) -> int:
     return int(found[0])
 
 
-@router.get("", operation_id="list_indexes", dependencies=NARROWED)
-def list_indexes(request: Request) -> IndexList:
+@router.get("", operation_id="list_indexes", dependencies=NARROWED, responses=problem_responses(422))
+def list_indexes(request: Request, after: After = None, limit: Limit = 100) -> Page[IndexSummary]:
     """List the served indexes."""
     served: dict[str, Attributor] = request.app.state.service.attributors
-    return IndexList(indexes=[IndexSummary(**_summary(name, served[name])) for name in sorted(served)])
+    (last,) = place_of(after, tuple[Text]) or ("",)
+    shown, following = cut(sorted(name for name in served if name > last), limit, lambda name: (name,))
+    return Page[IndexSummary].of([IndexSummary(**_summary(name, served[name])) for name in shown], following)
 
 
 def _summary(name: str, attributor: Attributor) -> dict[str, str | int]:
@@ -126,7 +130,7 @@ def _gradients(attributor: Attributor) -> dict[str, tuple[int, ...]] | None:
     responses=problem_responses(404, 422),
     dependencies=NARROWED,
 )
-def list_examples(request: Request, name: str, after: After = None, limit: Limit = 100) -> ExamplePage:
+def list_examples(request: Request, name: str, after: After = None, limit: Limit = 100) -> Page[ExampleRow]:
     """List the training points by row."""
     catalogue = _catalogue(request, name)
     index, rows = catalogue.index, catalogue.rows_of(caller_of(request).owners)
@@ -139,7 +143,7 @@ def list_examples(request: Request, name: str, after: After = None, limit: Limit
         found = index.examples.page(-1 if last is None else last, limit)
         more = bool(found) and found[-1][0] + 1 < index.rows
     page = [ExampleRow(row=row, example=example) for row, example in found]
-    return ExamplePage(examples=page, next=cursor(index.version, found[-1][0]) if more else None)
+    return Page[ExampleRow].of(page, cursor(index.version, found[-1][0]) if more else None)
 
 
 @router.get(
@@ -163,7 +167,7 @@ def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
 @router.get(
     "/{name}/owners", operation_id="list_owners", responses=problem_responses(404, 422), dependencies=NARROWED
 )
-def list_owners(request: Request, name: str, after: After = None, limit: Limit = 1000) -> OwnerPage:
+def list_owners(request: Request, name: str, after: After = None, limit: Limit = 100) -> Page[OwnerInfo]:
     """List the owners by name, with their numbers of examples and their licenses."""
     catalogue = _catalogue(request, name)
     caller, version = caller_of(request), catalogue.index.version
@@ -175,7 +179,7 @@ def list_owners(request: Request, name: str, after: After = None, limit: Limit =
         for owner, count, licenses in owners[first : first + limit]
     ]
     end = first + len(page)
-    return OwnerPage(owners=page, next=cursor(version, end - 1) if end < len(owners) else None)
+    return Page[OwnerInfo].of(page, cursor(version, end - 1) if end < len(owners) else None)
 
 
 @router.get(
@@ -204,7 +208,7 @@ def get_coverage(request: Request, name: str) -> OwnerCoverage:
 )
 def list_self_influence(
     request: Request, name: str, after: After = None, limit: Limit = 100
-) -> SelfInfluencePage:
+) -> Page[SelfInfluenceRow]:
     """List the training points by self-influence, the largest first. Mislabeled points come early."""
     catalogue = _catalogue(request, name)
     refuse_no_self_influence(catalogue.index.recipe)
@@ -220,4 +224,4 @@ def list_self_influence(
         for row, example in zip(chosen, index.examples.by_rows(chosen), strict=True)
     ]
     more = first + len(page) < len(rows)
-    return SelfInfluencePage(examples=page, next=cursor(index.version, page[-1].row) if more else None)
+    return Page[SelfInfluenceRow].of(page, cursor(index.version, page[-1].row) if more else None)

@@ -3,24 +3,24 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import Response
 
 from byline.api.accounts import (
     KeyInfo,
-    KeyPage,
     NewKey,
     NewKeyBody,
     PersonDocument,
-    PersonPage,
     RotateBody,
     Scope,
 )
+from byline.api.page import Page
 from byline_service.accounts import key_management, key_queries, persons
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.permissions import requires, signed_in
 from byline_service.accounts.scopes import Caller
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.pagination import After, Limit, Text, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 
@@ -41,34 +41,34 @@ async def get_caller(request: Request) -> KeyInfo:
 async def list_keys(
     request: Request,
     caller: Admin,
-    after: Annotated[
-        str | None, Query(pattern="^[0-9A-Za-z]{12}$", description="`next` of the page before")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
-) -> KeyPage:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[KeyInfo]:
     """List the keys, including revoked and expired ones."""
     del caller
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Text]) or (None,)
     async with service.database.read() as reading:
-        found = await key_queries.page(reading, after, limit + 1)
-    more = found[limit - 1].id if len(found) > limit else None
-    return KeyPage(keys=[described(each) for each in found[:limit]], next=more)
+        found = await key_queries.page(reading, last, limit + 1)
+    shown, following = cut(found, limit, lambda key: (key.id,))
+    return Page[KeyInfo].of([described(each) for each in shown], following)
 
 
 @router.get("/persons", operation_id="list_persons", responses=problem_responses(422))
 async def list_persons(
     request: Request,
     caller: Admin,
-    after: Annotated[str | None, Query(max_length=100, description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
-) -> PersonPage:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[PersonDocument]:
     """List the persons, with who recorded each and when. A person is recorded with the first key."""
     del caller
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Text]) or (None,)
     async with service.database.read() as reading:
-        found = await persons.page(reading, after, limit + 1)
-    shown = [PersonDocument(**vars(each)) for each in found[:limit]]
-    return PersonPage(persons=shown, next=shown[-1].name if len(found) > limit else None)
+        found = await persons.page(reading, last, limit + 1)
+    shown, following = cut(found, limit, lambda person: (person.name,))
+    return Page[PersonDocument].of([PersonDocument(**vars(each)) for each in shown], following)
 
 
 @router.post(

@@ -5,19 +5,18 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 
 from byline.api.accounts import Scope
+from byline.api.page import Page
 from byline.api.statements import (
     BalanceDocument,
-    BalanceList,
+    BalancePage,
     EntryDocument,
     FindingDocument,
-    LedgerPage,
     VerificationDocument,
 )
-from byline.errors import InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.money import minor_digits
-from byline_service.http.pagination import INVALID_CURSOR
+from byline_service.http.pagination import After, Limit, Number, Text, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import entry_queries, journal_queries
 from byline_service.ledger.entry_queries import Balance, EntryRow
@@ -34,30 +33,62 @@ PolicyFilter = Annotated[str | None, Query(max_length=64)]
 async def list_entries(
     request: Request,
     caller: Reading,
-    after: Annotated[str | None, Query(max_length=40)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: After = None,
+    limit: Limit = 100,
     policy: PolicyFilter = None,
-) -> LedgerPage:
+) -> Page[EntryDocument]:
     """List the entries in their order."""
     service: AppState = request.app.state.service
-    place = None if after is None else _place(after)
+    place = place_of(after, tuple[Number, Number])
     async with service.database.read() as reading:
-        found = await entry_queries.page(reading, place, limit, policy=policy, owners=caller.owners)
-    last = found[-1] if len(found) == limit else None
-    return LedgerPage(
-        entries=[_entry(row) for row in found],
-        next=None if last is None else f"{last.sequence}.{last.line}",
-    )
+        found = await entry_queries.page(reading, place, limit + 1, policy=policy, owners=caller.owners)
+    shown, following = cut(found, limit, lambda row: (row.sequence, row.line))
+    return Page[EntryDocument].of([_entry(row) for row in shown], following)
 
 
 @router.get("/balances", operation_id="list_balances", responses=problem_responses(422))
-async def list_balances(request: Request, caller: Reading, policy: PolicyFilter = None) -> BalanceList:
+async def list_balances(
+    request: Request,
+    caller: Reading,
+    after: After = None,
+    limit: Limit = 100,
+    policy: PolicyFilter = None,
+) -> BalancePage:
     """Add up the accounts, by policy, account and owner."""
+    place = place_of(after, tuple[Text, Text, Text, Text])
+    found, journal = await _balances(request, caller, policy)
+    rest = [each for each in found if place is None or each.place > place]
+    shown, following = cut(rest, limit, lambda each: each.place)
+    return BalancePage(
+        data=[_balance(each) for each in shown],
+        next=following,
+        has_more=following is not None,
+        journal=journal,
+    )
+
+
+async def all_balances(
+    request: Request, caller: Caller, policy: str | None = None
+) -> tuple[list[BalanceDocument], int]:
+    """Add up all accounts that a caller may see.
+
+    Args:
+        request: The request.
+        caller: The reader.
+        policy: The only policy. None for all.
+
+    Returns:
+        The balances, and the sequence number of the last journal record.
+    """
+    found, journal = await _balances(request, caller, policy)
+    return [_balance(each) for each in found], journal
+
+
+async def _balances(request: Request, caller: Caller, policy: str | None) -> tuple[list[Balance], int]:
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        found = await entry_queries.balance_page(reading, policy, caller.owners)
-        last = await journal_queries.last_sequence(reading)
-    return BalanceList(balances=[_balance(each) for each in found], journal=last)
+        found = await entry_queries.account_balances(reading, policy, caller.owners)
+        return found, await journal_queries.last_sequence(reading)
 
 
 @router.get("/verification", operation_id="verify_ledger", dependencies=[requires(Scope.APPROVE)])
@@ -72,13 +103,6 @@ async def verify_ledger(request: Request) -> VerificationDocument:
     counted = {name: value for name, value in vars(found).items() if name != "findings"}
     findings = [FindingDocument(where=each.where, what=each.what) for each in found.findings[:FINDINGS]]
     return VerificationDocument(findings=findings, **counted)
-
-
-def _place(cursor: str) -> tuple[int, int]:
-    sequence, _, line = cursor.partition(".")
-    if not all(part.isascii() and part.isdigit() and len(part) < 18 for part in (sequence, line)):
-        raise InvalidQuery(INVALID_CURSOR)
-    return int(sequence), int(line)
 
 
 def _entry(row: EntryRow) -> EntryDocument:

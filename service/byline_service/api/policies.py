@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
-from byline.api.compensation import MinimumQuality, PolicyBody, PolicyDocument, PolicyPage
+from byline.api.compensation import MinimumQuality, PolicyBody, PolicyDocument
+from byline.api.page import Page
 from byline.errors import InvalidInput
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
@@ -15,6 +16,7 @@ from byline_service.compensation.money import minor_digits
 from byline_service.compensation.policy import Policy
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.pagination import After, Limit, Number, Text, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
 from byline_service.ledger import policy_queries
@@ -57,17 +59,16 @@ async def revise(request: Request, caller: Administrator) -> Response:
 )
 async def list_policies(
     request: Request,
-    after: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> PolicyPage:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[PolicyDocument]:
     """List the newest revision of each policy, by name."""
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Text]) or (None,)
     async with service.database.read() as reading:
-        found = await policy_queries.page(reading, after, limit)
-    return PolicyPage(
-        policies=[_document(policy) for policy in found],
-        next=found[-1].name if len(found) == limit else None,
-    )
+        found = await policy_queries.page(reading, last, limit + 1)
+    shown, following = cut(found, limit, lambda policy: (policy.name,))
+    return Page[PolicyDocument].of([_document(policy) for policy in shown], following)
 
 
 @router.get(
@@ -76,12 +77,17 @@ async def list_policies(
     responses=problem_responses(404, 422),
     dependencies=[requires(Scope.READ)],
 )
-async def get_policy(request: Request, policy: str) -> PolicyPage:
-    """Read every revision of a policy, the oldest first."""
+async def get_policy(
+    request: Request, policy: str, after: After = None, limit: Limit = 100
+) -> Page[PolicyDocument]:
+    """List the revisions of a policy, the oldest first."""
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         found = await policy_queries.revisions(reading, policy)
-    return PolicyPage(policies=[_document(each) for each in found], next=None)
+    (last,) = place_of(after, tuple[Number]) or (0,)
+    rest = [each for each in found if each.revision > last]
+    shown, following = cut(rest, limit, lambda each: (each.revision,))
+    return Page[PolicyDocument].of([_document(each) for each in shown], following)
 
 
 def _policy(body: PolicyBody) -> Policy:

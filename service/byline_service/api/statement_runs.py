@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
+from byline.api.page import Page
 from byline.api.statements import (
     AdjustmentBody,
     AllocationBody,
@@ -20,7 +21,6 @@ from byline.api.statements import (
     ReversalBody,
     RunBody,
     RunDocument,
-    RunPage,
 )
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
@@ -28,6 +28,7 @@ from byline_service.compensation.drafting import Release
 from byline_service.compensation.statements import AllocationStatement
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, read_body, request_body
+from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
 from byline_service.ledger import run_workflow, statement_queries
@@ -136,14 +137,15 @@ async def void(request: Request, run: str, caller: Compensating) -> Response:
 )
 async def list_runs(
     request: Request,
-    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: After = None,
+    limit: Limit = 100,
     policy: Annotated[str | None, Query(max_length=64)] = None,
-) -> RunPage:
+) -> Page[RunDocument]:
     """List the runs, the newest first."""
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
-        found = await statement_queries.page(reading, before, limit, policy)
+        found = await statement_queries.page(reading, last, limit + 1, policy)
     return run_page(found, limit)
 
 
@@ -161,10 +163,10 @@ async def get_run(request: Request, run: str) -> RunDocument:
         return run_document(row, await hands_of(reading, row))
 
 
-def run_page(found: list[RunRow], limit: int, *, warned: bool = True) -> RunPage:
+def run_page(found: list[RunRow], limit: int, *, warned: bool = True) -> Page[RunDocument]:
     """Return a page of runs, with their warnings if the reader sees all owners."""
-    last = found[-1].sequence if len(found) == limit else None
-    return RunPage(runs=[run_document(row, warned=warned) for row in found], next=last)
+    shown, following = cut(found, limit, lambda row: (row.sequence,))
+    return Page[RunDocument].of([run_document(row, warned=warned) for row in shown], following)
 
 
 async def _step(

@@ -6,11 +6,13 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
-from byline.api.statements import RunPage, StatementDocument
+from byline.api.page import Page
+from byline.api.statements import RunDocument, StatementDocument
 from byline_service.accounts.exports import mark_export
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api.statement_runs import run_page
+from byline_service.http.pagination import After, Limit, Number, place_of
 from byline_service.http.problems import problem_responses, text_response
 from byline_service.ledger import statement_queries
 from byline_service.ledger.statement_documents import read_statement, statement_csv
@@ -26,13 +28,14 @@ CSV = "text/csv"
 async def list_statements(
     request: Request,
     caller: Reading,
-    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> RunPage:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[RunDocument]:
     """List the posted runs, the newest first. A key with owners sees the runs with a line of theirs."""
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
-        found = await statement_queries.posted_page(reading, before, limit, caller.owners)
+        found = await statement_queries.posted_page(reading, last, limit + 1, caller.owners)
     return run_page(found, limit, warned=caller.owners is None)
 
 

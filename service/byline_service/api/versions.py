@@ -9,26 +9,25 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
+from byline.api.page import Page
 from byline.api.versions import (
     NAME_PATTERN,
     AliasBody,
     AliasChangeInfo,
-    AliasHistory,
     AliasInfo,
-    AliasPage,
     CheckInfo,
     ExpectedBody,
     RegisterBody,
     VersionInfo,
-    VersionPage,
 )
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.pagination import After, Limit, Number, Text, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 from byline_service.versions import queries, transactions
-from byline_service.versions.records import AFTER, AliasChange, AliasRecord, VersionFacts, VersionRecord
+from byline_service.versions.records import AliasChange, AliasRecord, VersionFacts, VersionRecord
 from byline_service.versions.transactions import Expected
 
 router = APIRouter(prefix="/v1/indexes/{name}/versions", tags=["Versions"])
@@ -57,16 +56,18 @@ def _service(request: Request) -> AppState:
 async def list_versions(
     request: Request,
     name: Name,
-    after: Annotated[str, Query(pattern=AFTER, description="`next` of the page before")] = "",
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
-) -> VersionPage:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[VersionInfo]:
     """List the registered versions of an index."""
     service = _service(request)
+    (last,) = place_of(after, tuple[Text]) or ("",)
     async with service.database.read() as tx:
-        found = await queries.list_versions(tx, service.index_of(name), after, limit + 1)
+        found = await queries.list_versions(tx, service.index_of(name), last, limit + 1)
         names = await queries.aliases_by_version(tx, service.index_of(name))
-    page = [_version_info(record, names.get(record.version, [])) for record in found[:limit]]
-    return VersionPage(versions=page, next=page[-1].version if len(found) > limit else None)
+    shown, following = cut(found, limit, lambda record: (record.version,))
+    page = [_version_info(record, names.get(record.version, [])) for record in shown]
+    return Page[VersionInfo].of(page, following)
 
 
 @router.get(
@@ -144,15 +145,16 @@ async def _described(service: AppState, record: VersionRecord) -> VersionInfo:
 )
 async def list_aliases(
     request: Request,
-    after: Annotated[str, Query(pattern=AFTER, description="`next` of the page before")] = "",
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
-) -> AliasPage:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[AliasInfo]:
     """List the aliases, including the indexes' own names."""
     service = _service(request)
+    (last,) = place_of(after, tuple[Text]) or ("",)
     async with service.database.read() as tx:
-        found = await queries.list_aliases(tx, after, limit + 1)
-    page = [_info(service, record) for record in found[:limit]]
-    return AliasPage(aliases=page, next=page[-1].alias if len(found) > limit else None)
+        found = await queries.list_aliases(tx, last, limit + 1)
+    shown, following = cut(found, limit, lambda record: (record.alias,))
+    return Page[AliasInfo].of([_info(service, record) for record in shown], following)
 
 
 @alias_router.get(
@@ -178,14 +180,15 @@ async def get_alias(request: Request, response: Response, alias: Alias) -> Alias
 async def get_alias_history(
     request: Request,
     alias: Alias,
-    before: Annotated[int | None, Query(ge=0, le=2**62, description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
-) -> AliasHistory:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[AliasChangeInfo]:
     """List the changes of an alias, the latest first. A deleted alias keeps its history."""
+    (last,) = place_of(after, tuple[Number]) or (None,)
     async with _service(request).database.read() as tx:
-        found = await queries.list_changes(tx, alias, before, limit + 1)
-    page = [_change(change) for change in found[:limit]]
-    return AliasHistory(changes=page, next=found[limit - 1].id if len(found) > limit else None)
+        found = await queries.list_changes(tx, alias, last, limit + 1)
+    shown, following = cut(found, limit, lambda change: (change.id,))
+    return Page[AliasChangeInfo].of([_change(change) for change in shown], following)
 
 
 @alias_router.put(

@@ -34,6 +34,11 @@ class Balance:
     owner: str | None
     amount: int
 
+    @property
+    def place(self) -> tuple[str, str, str, str]:
+        """Return the policy, account, owner and currency, which order the balances."""
+        return self.policy, self.account, self.owner or "", self.currency
+
 
 @dataclass(frozen=True)
 class Posting:
@@ -78,7 +83,7 @@ async def balances(transaction: Connection, policy: str, upto: int | None = None
     return {(row[0], row[1]): int(row[2]) for row in found}
 
 
-async def balance_page(
+async def account_balances(
     transaction: Connection, policy: str | None, owners: Collection[str] | None
 ) -> list[Balance]:
     """Return balances by policy, account and owner.
@@ -94,7 +99,7 @@ async def balance_page(
         Balance(row[0], row[1], row[2], row[3], int(row[4]))
         for row in await transaction.execute(chosen.group_by(*columns))
     ]
-    return sorted(found, key=lambda each: (each.policy, each.account, each.owner or ""))
+    return sorted(found, key=lambda each: each.place)
 
 
 async def page(

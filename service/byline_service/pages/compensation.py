@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from byline.api.accounts import Scope
 from byline.api.compensation import PolicyDocument
-from byline.api.statements import BalanceDocument, RunDocument, RunPage, StatementDocument
+from byline.api.page import Page
+from byline.api.statements import BalanceDocument, RunDocument, StatementDocument
 from byline.errors import NotFound
 from byline_service.accounts.makers import makers_of
 from byline_service.accounts.permissions import requires
@@ -17,6 +18,7 @@ from byline_service.api import ledger, policies, statement_runs, statements
 from byline_service.compensation.calendar import EXAMPLES
 from byline_service.compensation.eligibility import EXPLANATIONS
 from byline_service.compensation.runs import SamePerson, same_person
+from byline_service.http.pagination import After
 from byline_service.ledger import statement_queries
 from byline_service.pages.csv import Row, csv_response, csv_stream, major
 from byline_service.pages.errors import PageRoute
@@ -38,14 +40,14 @@ async def compensation_page(
     request: Request,
     caller: Reading,
     policy: Policy = None,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    after: After = None,
 ) -> Response:
     """Show the accounts of all owners under one policy."""
     known = await _policies(request, caller)
     chosen = await _chosen(request, caller, policy, known)
     balances = await _balances(request, caller, chosen)
     owners = owner_totals(balances)
-    runs = await _runs(request, caller, chosen, before)
+    runs = await _runs(request, caller, chosen, after)
     shown = known.get(chosen or "")
     names, columns = periods(await _posted(request, caller, chosen))
     return page(
@@ -62,10 +64,10 @@ async def compensation_page(
         totals=totals(balances),
         colors=names,
         periods=columns,
-        runs=runs.runs,
+        runs=runs.data,
         runs_next=runs.next,
-        first=before is None,
-        waiting=sum(run.state in ("draft", "approved") for run in runs.runs),
+        first=after is None,
+        waiting=sum(run.state in ("draft", "approved") for run in runs.data),
     )
 
 
@@ -130,22 +132,20 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
 
 
 @router.get("/ledger")
-async def ledger_page(
-    request: Request, caller: Reading, after: Annotated[str | None, Query(max_length=40)] = None
-) -> Response:
+async def ledger_page(request: Request, caller: Reading, after: After = None) -> Response:
     """Show the entries of the ledger."""
     found = await ledger.list_entries(request, caller, after, LISTED_ENTRIES)
-    balances = await ledger.list_balances(request, caller)
+    balances, journal = await ledger.all_balances(request, caller)
     return page(
         request,
         "ledger.html",
         here="compensation",
-        entries=found.entries,
+        entries=found.data,
         next=found.next,
         first=after is None,
-        journal=balances.journal,
-        digits={each.currency: each.minor_digits for each in balances.balances},
-        balanced=balanced(balances.balances),
+        journal=journal,
+        digits={each.currency: each.minor_digits for each in balances},
+        balanced=balanced(balances),
     )
 
 
@@ -168,7 +168,7 @@ async def ledger_csv(request: Request, caller: Reading) -> Response:
                     each.currency,
                     major(each.amount, each.currency),
                 )
-                for each in part.entries
+                for each in part.data
             ]
             after = part.next
 
@@ -200,7 +200,7 @@ async def _policies(request: Request, caller: Caller) -> dict[str, PolicyDocumen
     if caller.owners is not None:
         return {}
     found = await policies.list_policies(request, None, 1000)
-    return {each.policy.name: each for each in found.policies}
+    return {each.policy.name: each for each in found.data}
 
 
 async def _chosen(
@@ -209,27 +209,27 @@ async def _chosen(
     """Return the chosen policy: the requested one, or the first."""
     names = set(known)
     if caller.owners is not None:
-        names = {each.policy for each in (await ledger.list_balances(request, caller)).balances}
+        names = {each.policy for each in (await ledger.all_balances(request, caller))[0]}
     if policy is not None and policy not in names:
         raise NotFound("expected the name of a policy, got another one")
     return policy or min(names, default=None)
 
 
 async def _balances(request: Request, caller: Caller, policy: str | None) -> list[BalanceDocument]:
-    return [] if policy is None else (await ledger.list_balances(request, caller, policy)).balances
+    return [] if policy is None else (await ledger.all_balances(request, caller, policy))[0]
 
 
-async def _runs(request: Request, caller: Caller, policy: str | None, before: int | None) -> RunPage:
+async def _runs(request: Request, caller: Caller, policy: str | None, after: str | None) -> Page[RunDocument]:
     if caller.owners is not None:
-        return await statements.list_statements(request, caller, before, LISTED_RUNS)
-    return await statement_runs.list_runs(request, before, LISTED_RUNS, policy)
+        return await statements.list_statements(request, caller, after, LISTED_RUNS)
+    return await statement_runs.list_runs(request, after, LISTED_RUNS, policy)
 
 
 async def _posted(request: Request, caller: Caller, policy: str | None) -> list[StatementDocument]:
     """Return the last posted runs with their lines."""
     if policy is None:
         return []
-    found = (await statements.list_statements(request, caller, None, 100)).runs
+    found = (await statements.list_statements(request, caller, None, 100)).data
     own = [each.id for each in found if each.policy == policy][:DRAWN_PERIODS]
     return [await statements.get_statement(request, caller, each) for each in own]
 

@@ -2,20 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
-from byline.api.attributions import IndexInfo, OwnerInfo, SelfInfluencePage, SelfInfluenceRow
+from byline.api.attributions import IndexInfo, OwnerInfo, SelfInfluenceRow
+from byline.api.page import Page
 from byline.api.quality_card import BASELINE_TITLES, Measurement, figure
 from byline.errors import DatabaseUnavailable, InvalidQuery
 from byline_service.accounts.permissions import requires
 from byline_service.api import indexes as api
 from byline_service.api import versions
+from byline_service.http.pagination import After
 from byline_service.pages.charts import Entry, Gauge, bars, gauge, stacked_bar
 from byline_service.pages.csv import Row, csv_response, csv_stream
 from byline_service.pages.errors import PageRoute
@@ -27,18 +29,21 @@ router = APIRouter(
     route_class=PageRoute,
     dependencies=[requires(Scope.READ)],
 )
+T = TypeVar("T")
 DRAWN_OWNERS = 12
 SHOWN_ALONE = 8
 LISTED = 1000
 """Most rows of a list, and rows of a file that are read at a time."""
-After = Annotated[str | None, Query(max_length=400)]
 From = Annotated[int, Query(ge=1, le=10**9, alias="from")]
 
 
 @router.get("")
 def indexes_page(request: Request) -> Response:
     """Show the list of indexes."""
-    found = [api.get_index(request, each.name) for each in api.list_indexes(request).indexes]
+    found = [
+        api.get_index(request, each.name)
+        for each in _every(lambda after: api.list_indexes(request, after, LISTED))
+    ]
     return page(request, "indexes.html", here="indexes", indexes=found)
 
 
@@ -57,7 +62,7 @@ def _described(request: Request, name: str, after: str | None, alone_from: int) 
     owners, coverage = _owners(request, index), api.get_coverage(request, name)
     alone = _self_influence(request, name, after, SHOWN_ALONE)
     path = f"/indexes/{name}"
-    further = alone_from + len(alone.examples)
+    further = alone_from + len(alone.data)
     return {
         "here_path": path,
         "index": index,
@@ -70,8 +75,8 @@ def _described(request: Request, name: str, after: str | None, alone_from: int) 
         "licenses": stacked_bar(
             [(each.license or "none stated", each.examples) for each in coverage.licenses]
         ),
-        "alone": alone.examples,
-        "alone_bars": bars([Entry(each.example.id, each.self_influence) for each in alone.examples]),
+        "alone": alone.data,
+        "alone_bars": bars([Entry(each.example.id, each.self_influence) for each in alone.data]),
         "alone_from": alone_from,
         "alone_first": f"{path}#self" if after else None,
         "alone_next": f"{path}?after={alone.next}&from={further}#self" if alone.next else None,
@@ -81,12 +86,12 @@ def _described(request: Request, name: str, after: str | None, alone_from: int) 
 async def _versions(request: Request, index: IndexInfo) -> dict[str, Any]:
     """Return what the database says of an index. The page works without it while the database is unavailable."""
     try:
-        listed = await versions.list_versions(request, index.name, "", LISTED)
-        named = await versions.list_aliases(request, "", LISTED)
+        listed = await versions.list_versions(request, index.name, None, LISTED)
+        named = await versions.list_aliases(request, None, LISTED)
     except DatabaseUnavailable:
         return {"versions": None, "aliases": []}
-    own = [each for each in named.aliases if each.index == index.index]
-    return {"versions": listed.versions, "aliases": own}
+    own = [each for each in named.data if each.index == index.index]
+    return {"versions": listed.data, "aliases": own}
 
 
 @router.get("/{name}/owners.csv")
@@ -138,7 +143,7 @@ async def self_influence_csv(request: Request, name: str) -> Response:
             part = await asyncio.to_thread(_self_influence, request, name, after or None, LISTED)
             yield [
                 (each.row, each.example.id, each.example.owner, each.example.label, each.self_influence)
-                for each in part.examples
+                for each in part.data
             ]
             after = part.next
 
@@ -148,23 +153,32 @@ async def self_influence_csv(request: Request, name: str) -> Response:
 
 def _owners(request: Request, index: IndexInfo) -> Sequence[OwnerInfo]:
     """Return all owners, the largest first."""
-    found, after = list[OwnerInfo](), None
+    found = _every(lambda after: api.list_owners(request, index.name, after, LISTED))
+    return sorted(found, key=lambda each: (-each.examples, each.owner))
+
+
+def _every(page: Callable[[str | None], Page[T]]) -> Iterator[T]:
+    """Read a whole list.
+
+    Yields:
+        Each entry.
+    """
+    after = None
     while True:
-        part = api.list_owners(request, index.name, after, 1000)
-        found += part.owners
-        after = part.next
-        if after is None:
-            return sorted(found, key=lambda each: (-each.examples, each.owner))
+        part = page(after)
+        yield from part.data
+        if (after := part.next) is None:
+            return
 
 
-def _self_influence(request: Request, name: str, after: str | None, limit: int) -> SelfInfluencePage:
+def _self_influence(request: Request, name: str, after: str | None, limit: int) -> Page[SelfInfluenceRow]:
     """Return a page of self-influences. An empty one if the recipe has none."""
     try:
         return api.list_self_influence(request, name, after, limit)
     except InvalidQuery:
         if after is not None:
             raise
-        return SelfInfluencePage(examples=list[SelfInfluenceRow](), next=None)
+        return Page[SelfInfluenceRow].of([])
 
 
 _MEANINGS: Mapping[str, str] = {

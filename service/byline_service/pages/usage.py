@@ -15,6 +15,7 @@ from byline.api.accounts import Scope, UsageRow
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api import audit_and_usage, keys
+from byline_service.http.pagination import After
 from byline_service.pages.charts import Entry, bars, columns
 from byline_service.pages.csv import Row, csv_stream
 from byline_service.pages.errors import PageRoute
@@ -65,7 +66,7 @@ async def usage_page(
     request: Request,
     caller: Reading,
     days: Days = 31,
-    after: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
+    after: After = None,
 ) -> Response:
     """Show the usage of the caller's key; for admins, of all keys, with the audit log."""
     service: AppState = request.app.state.service
@@ -157,7 +158,7 @@ async def _pages(request: Request, caller: Caller, days: int) -> AsyncIterator[l
     after: str | None = None
     while True:
         part = await audit_and_usage.list_usage(request, caller, days, after, 1000)
-        yield part.usage
+        yield part.data
         after = part.next
         if after is None:
             return
@@ -168,7 +169,7 @@ async def _names(request: Request, caller: Caller) -> Mapping[str, str]:
     if not caller.may(Scope.ADMIN):
         return {caller.key_id: "this key"}
     found = await keys.list_keys(request, caller, None, 1000)
-    return {each.id: f"{each.name} ({each.person})" for each in found.keys}
+    return {each.id: f"{each.name} ({each.person})" for each in found.data}
 
 
 STAGES = ("queue", "predict", "gradient", "transform", "search", "join")

@@ -20,9 +20,9 @@ let asking = null; // aborts the previous query
 
 async function chooseIndex() {
   const name = index.value;
-  const [info, { owners }, { examples }] = await Promise.all([
+  const [info, { data: owners }, { data: examples }] = await Promise.all([
     get(indexPath(name)),
-    get(indexPath(name, "/owners")),
+    get(indexPath(name, "/owners?limit=1000")),
     get(indexPath(name, "/examples?limit=200")),
   ]);
   if (index.value !== name) return;

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from byline.api.versions import NAME_PATTERN, VersionState
 from byline.errors import InvalidInput
 
-AFTER = r"^[a-z0-9._-]{0,64}$"
-"""Pattern of the last name of the previous page. Empty for the first page."""
 NAME = re.compile(NAME_PATTERN)
 
 

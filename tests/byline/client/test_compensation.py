@@ -89,7 +89,7 @@ def test_from_events_to_a_statement_and_back(people, ledger_clock):
     with pytest.raises(Forbidden):
         ada.revise_policy(POLICY)
     assert [each.policy.name for each in ada.policies()] == ["royalties"]
-    assert len(ada.policy("royalties")) == 1
+    assert len(list(ada.policy("royalties"))) == 1
     period = ledger_clock.end_month()
     run = ada.draft_run(AllocationBody(kind="allocation", policy="royalties", period=period))
     with pytest.raises(Forbidden):

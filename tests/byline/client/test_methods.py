@@ -9,10 +9,10 @@ import httpx
 from byline.client import NEVER, AsyncClient, Client
 from byline.client.client import _Methods
 
-LIST = {"indexes": []}
+LIST = {"data": [], "next": None, "has_more": False}
 OWNERS = {
-    None: {"owners": [{"owner": "ada", "examples": 1, "licenses": []}], "next": "ada"},
-    "ada": {"owners": [{"owner": "bob", "examples": 2, "licenses": []}], "next": None},
+    None: {"data": [{"owner": "ada", "examples": 1, "licenses": []}], "next": "ada", "has_more": True},
+    "ada": {"data": [{"owner": "bob", "examples": 2, "licenses": []}], "next": None, "has_more": False},
 }
 
 
@@ -25,14 +25,14 @@ def respond(request):
 def test_one_table_is_called_and_awaited():
     with httpx.Client(transport=httpx.MockTransport(respond)) as http:
         client = Client("http://test", retries=NEVER, http=http)
-        assert client.indexes() == []
+        assert list(client.indexes()) == []
         assert [each.owner for each in client.owners("some")] == ["ada", "bob"]
         assert client.indexes.__self__ is client
 
     async def awaited():
         async with httpx.AsyncClient(transport=httpx.MockTransport(respond)) as http:
             client = AsyncClient("http://test", retries=NEVER, http=http)
-            assert await client.indexes() == []
+            assert [each async for each in client.indexes()] == []
             return [each.owner async for each in client.owners("some")]
 
     assert asyncio.run(awaited()) == ["ada", "bob"]

@@ -22,7 +22,7 @@ from byline.client.retries import Attempts, seconds_of
 
 
 def listed():
-    return httpx.Response(200, json={"indexes": []})
+    return httpx.Response(200, json={"data": [], "next": None, "has_more": False})
 
 
 def problem(status, kind, **headers):
@@ -38,7 +38,7 @@ def test_retry_after_is_honoured(scripted, pauses):
         problem(429, "quota", **{"retry-after": "2"}),
         listed(),
     )
-    assert client.indexes() == []
+    assert list(client.indexes()) == []
     assert pauses == [7, 2]
     assert len(requests) == 3
 
@@ -46,7 +46,7 @@ def test_retry_after_is_honoured(scripted, pauses):
 def test_pauses_double_where_nothing_is_said_and_the_attempts_are_bounded(scripted, pauses):
     client, requests = scripted(*[httpx.ConnectError("no")] * 5)
     with pytest.raises(Unreachable, match="5 attempts"):
-        client.indexes()
+        list(client.indexes())
     assert pauses == [1, 2, 4, 4]
     assert len(requests) == 5
 
@@ -54,7 +54,7 @@ def test_pauses_double_where_nothing_is_said_and_the_attempts_are_bounded(script
 def test_a_pause_beyond_the_total_is_not_begun(scripted, pauses):
     client, requests = scripted(problem(503, "overloaded", **{"retry-after": "61"}))
     with pytest.raises(Unavailable) as caught:
-        client.indexes()
+        list(client.indexes())
     assert caught.value.retry_after == 61
     assert pauses == []
     assert len(requests) == 1
@@ -63,7 +63,7 @@ def test_a_pause_beyond_the_total_is_not_begun(scripted, pauses):
 def test_never(scripted, pauses):
     client, requests = scripted(problem(429, "quota"), retries=NEVER)
     with pytest.raises(QuotaExceeded):
-        client.indexes()
+        list(client.indexes())
     assert (len(requests), pauses) == (1, [])
 
 
@@ -74,7 +74,7 @@ def test_never(scripted, pauses):
 def test_what_would_come_again_is_not_tried_again(scripted, pauses, status, kind, error):
     client, requests = scripted(problem(status, kind, **{"retry-after": "1"}))
     with pytest.raises(error, match="why"):
-        client.indexes()
+        list(client.indexes())
     assert (len(requests), pauses) == (1, [])
 
 

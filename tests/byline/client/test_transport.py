@@ -81,17 +81,17 @@ class TestStreams:
             answered(kind, "event: progress\ndata: {}\n\n")
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"indexes": [{}]}'])
+@pytest.mark.parametrize("body", [b"<html>", b"{}", b'{"data": [{}]}'])
 def test_what_is_no_answer_says_so(scripted, pauses, body):
     client, _ = scripted(httpx.Response(200, content=body))
     with pytest.raises(UnexpectedAnswer):
-        client.indexes()
+        list(client.indexes())
 
 
 def test_a_proxys_page_is_not_repeated(scripted, pauses):
     client, _ = scripted(*[httpx.Response(502, content=b"<html>secret</html>")] * 5)
     with pytest.raises(Unavailable) as caught:
-        client.indexes()
+        list(client.indexes())
     assert "secret" not in str(caught.value)
 
 
@@ -100,14 +100,14 @@ def test_redirects_are_not_followed_with_the_key(scripted, pauses):
         httpx.Response(302, headers={"location": "http://elsewhere.test/"}), key="byl_secret"
     )
     with pytest.raises(ClientError):
-        client.indexes()
+        list(client.indexes())
     assert len(requests) == 1
     assert requests[0][0].headers["authorization"] == "Bearer byl_secret"
 
 
 def test_an_address_with_a_path_of_its_own(scripted):
     client, requests = scripted(listed(), url="https://proxy.test/byline/")
-    client.indexes()
+    list(client.indexes())
     assert str(requests[0][0].url) == "https://proxy.test/byline/v1/indexes"
 
 

@@ -276,7 +276,7 @@ def test_a_killed_service_comes_back(deployed, times):
         until(ready)
     after = asked(deployed.client)
     assert [hit["score"] for hit in after["proponents"]] == [hit["score"] for hit in before["proponents"]]
-    assert len(deployed.client.get(EVENTS).json()["events"]) == 3
+    assert len(deployed.client.get(EVENTS).json()["data"]) == 3
     logs = deployed.documented(LOGS)
     assert QUERY["query"]["text"] not in logs
 
@@ -302,7 +302,7 @@ def test_a_backup_is_restored(deployed, times):
         deployed.documented(RESTORE)
         deployed.documented(START)
         until(ready)
-    assert len(deployed.client.get(EVENTS).json()["events"]) == 3
+    assert len(deployed.client.get(EVENTS).json()["data"]) == 3
     deployed.documented(VERIFY)
 
 
@@ -311,7 +311,7 @@ def test_starting_again_changes_nothing(deployed, times):
         said = deployed.documented(UP, deployed.up)
     assert "shown this once" not in said
     assert asked(deployed.client)["proponents"]
-    assert len(deployed.client.get(EVENTS).json()["events"]) == 3
+    assert len(deployed.client.get(EVENTS).json()["data"]) == 3
 
 
 def test_sigterm_ends_it_in_order(deployed):

@@ -13,11 +13,11 @@ def narrow(served):
     return client
 
 
-def paged(client, path, field, limit):
+def paged(client, path, limit):
     found, after = [], None
     while True:
         page = client.get(path, params={"limit": limit} | ({"after": after} if after else {})).json()
-        found += page[field]
+        found += page["data"]
         after = page["next"]
         if after is None:
             return found
@@ -25,7 +25,7 @@ def paged(client, path, field, limit):
 
 @pytest.mark.parametrize("limit", [7, 67, 1000])
 def test_examples(narrow, limit):
-    found = paged(narrow, "/v1/indexes/fake/examples", "examples", limit)
+    found = paged(narrow, "/v1/indexes/fake/examples", limit)
     assert [each["row"] for each in found] == list(range(1, 200, 3))
     assert {each["example"]["owner"] for each in found} == {"owner 1"}
 
@@ -36,19 +36,19 @@ def test_one_example(narrow):
 
 
 def test_owners(narrow):
-    assert [each["owner"] for each in paged(narrow, "/v1/indexes/fake/owners", "owners", 1)] == ["owner 1"]
+    assert [each["owner"] for each in paged(narrow, "/v1/indexes/fake/owners", 1)] == ["owner 1"]
 
 
 @pytest.mark.parametrize("limit", [10, 1000])
 def test_self_influence(narrow, served, limit):
-    found = paged(narrow, "/v1/indexes/fake/self-influence", "examples", limit)
-    everybody = paged(served.client, "/v1/indexes/fake/self-influence", "examples", 1000)
+    found = paged(narrow, "/v1/indexes/fake/self-influence", limit)
+    everybody = paged(served.client, "/v1/indexes/fake/self-influence", 1000)
     assert found == [each for each in everybody if each["example"]["owner"] == "owner 1"]
 
 
 def test_a_cursor_of_another_caller_is_refused(narrow, served):
     first = served.client.get("/v1/indexes/fake/self-influence?limit=1").json()
-    others = served.client.get("/v1/indexes/fake/self-influence?limit=200").json()["examples"]
+    others = served.client.get("/v1/indexes/fake/self-influence?limit=200").json()["data"]
     refused = [each for each in others if each["example"]["owner"] != "owner 1"]
     assert refused
     response = narrow.get("/v1/indexes/fake/self-influence", params={"after": first["next"]})

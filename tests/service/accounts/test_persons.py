@@ -25,7 +25,7 @@ def test_a_name_that_looks_like_another_makes_no_second_person(served, name):
     assert refused.status_code == 422
     assert name not in refused.text
     assert create(served, " ada ").json()["person"] == "ada"
-    found = served.client.get("/v1/persons").json()["persons"]
+    found = served.client.get("/v1/persons").json()["data"]
     assert [each["name"] for each in found] == ["ada", "tester"]
 
 
@@ -35,11 +35,11 @@ def test_a_person_is_recorded_with_the_maker(served):
     made = create(served, "grace").json()
     assert (made["made_by"], made["made_by_key"]) == ("tester", own["id"])
     page = served.client.get("/v1/persons", params={"limit": 1}).json()
-    assert (page["persons"][0]["name"], page["next"]) == ("grace", "grace")
-    assert (page["persons"][0]["made_by"], page["persons"][0]["made_by_key"]) == ("tester", own["id"])
-    rest = served.client.get("/v1/persons", params={"limit": 1, "after": "grace"}).json()
-    assert ([each["name"] for each in rest["persons"]], rest["next"]) == (["tester"], None)
-    lines = served.client.get("/v1/audit").json()["lines"]
+    assert (page["data"][0]["name"], page["has_more"]) == ("grace", True)
+    assert (page["data"][0]["made_by"], page["data"][0]["made_by_key"]) == ("tester", own["id"])
+    rest = served.client.get("/v1/persons", params={"limit": 1, "after": page["next"]}).json()
+    assert ([each["name"] for each in rest["data"]], rest["next"]) == (["tester"], None)
+    lines = served.client.get("/v1/audit").json()["data"]
     assert [line["action"] for line in lines[:2]] == ["keys.create", "persons.create"]
     assert served.client.get("/v1/persons", headers=bearer(made["key"])).status_code == 403
 

@@ -30,13 +30,13 @@ def test_usage_is_by_day_key_and_index_and_each_sees_its_own(serve, database):
     served.client.post(ASK, json={"query": {"text": "a"}})
     service = served.app.state.service
     served.client.portal.call(write, service)
-    own = client.get("/v1/usage").json()["usage"]
+    own = client.get("/v1/usage").json()["data"]
     assert [(each["index"], each["requests"], each["queries"]) for each in own] == [("fake", 2, 3)]
     assert own[0]["day"] == datetime.now(UTC).date().isoformat()
-    everybodys = served.client.get("/v1/usage").json()["usage"]
+    everybodys = served.client.get("/v1/usage").json()["data"]
     assert sum(each["queries"] for each in everybodys) == 4
     assert client.get("/v1/caller").json()["last_used_at"] is None  # remembered for a few seconds
-    listed = {each["id"]: each["last_used_at"] for each in served.client.get("/v1/keys").json()["keys"]}
+    listed = {each["id"]: each["last_used_at"] for each in served.client.get("/v1/keys").json()["data"]}
     assert listed[own[0]["key_id"]] is not None
 
 

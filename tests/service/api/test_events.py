@@ -18,13 +18,13 @@ def test_an_event_is_booked_once_for_each_key(api):
     other = api.post(EVENTS, QUERY, key="one")
     assert (other.status_code, other.json()["type"]) == (422, "urn:byline:problem:idempotency-mismatch")
     api.post(EVENTS, QUERY, key="two")
-    listed = api.get(EVENTS).json()["events"]
+    listed = api.get(EVENTS).json()["data"]
     assert [each["weight"] for each in listed] == [1, 3]
     assert listed[1] == first.json()
     assert first.json()["reference"] == "generation 7"
     assert 'byline_events_total{index="fake"} 2.0' in api.get("/metrics").text
     page = api.get(f"{EVENTS}?limit=1").json()
-    assert api.get(f"{EVENTS}?limit=1&before={page['next']}").json()["events"] == listed[1:]
+    assert api.get(f"{EVENTS}?limit=1&after={page['next']}").json()["data"] == listed[1:]
 
 
 def test_an_events_shares_are_those_of_the_answer(api):
@@ -54,7 +54,7 @@ def test_what_no_policy_could_pay_for_is_not_booked(serve):
         refused = api.post(EVENTS, QUERY)
         assert (refused.status_code, refused.json()["type"]) == (422, "urn:byline:problem:not-payable")
         assert "no_interval" in refused.json()["detail"]
-        assert api.get(EVENTS).json()["events"] == []
+        assert api.get(EVENTS).json()["data"] == []
 
 
 def test_a_feature_and_a_gradient_can_be_booked(api):

@@ -32,7 +32,7 @@ def test_shares_that_a_caller_solved_for_are_not_booked(api):
     refused = api.post(EVENTS, {"feature": feature})
     assert (refused.status_code, refused.json()["type"]) == (422, "urn:byline:problem:not-payable")
     assert "not_admitted" in refused.json()["detail"]
-    assert api.get(EVENTS).json()["events"] == []
+    assert api.get(EVENTS).json()["data"] == []
 
 
 def test_what_one_policy_admits_another_one_does_not_pay_for(api):

@@ -8,14 +8,14 @@ def test_an_index_of_groups_says_so(serve):
     index = served.attributor.index
     index.groups, index.points = object(), 900
     for info in (
-        served.client.get("/v1/indexes").json()["indexes"][0],
+        served.client.get("/v1/indexes").json()["data"][0],
         served.client.get("/v1/indexes/fake").json(),
     ):
         assert (info["rows"], info["unit"], info["points"]) == (200, "group", 900)
 
 
 def test_indexes_are_listed_and_described(served):
-    listed = served.client.get("/v1/indexes").json()["indexes"]
+    listed = served.client.get("/v1/indexes").json()["data"]
     assert listed == [
         {
             "name": "fake",
@@ -40,7 +40,7 @@ def test_examples_are_paged_and_found_by_ids_with_slashes(served):
         page = served.client.get(
             "/v1/indexes/fake/examples", params={"limit": 90} | ({"after": after} if after else {})
         ).json()
-        pages += page["examples"]
+        pages += page["data"]
         after = page["next"]
         if after is None:
             break
@@ -57,7 +57,7 @@ def test_self_influence_is_paged_largest_first_ties_by_row(served):
             "/v1/indexes/fake/self-influence",
             params={"limit": 64} | ({"after": after} if after else {}),
         ).json()
-        rows += [(-each["self_influence"], each["row"]) for each in page["examples"]]
+        rows += [(-each["self_influence"], each["row"]) for each in page["data"]]
         after = page["next"]
         if after is None:
             break
@@ -73,7 +73,7 @@ def test_self_influence_of_solved_queries_is_refused(served):
 
 
 def test_owners(served):
-    owners = served.client.get("/v1/indexes/fake/owners").json()["owners"]
+    owners = served.client.get("/v1/indexes/fake/owners").json()["data"]
     assert [(each["owner"], each["examples"]) for each in owners] == [
         ("owner 0", 67),
         ("owner 1", 67),
@@ -84,5 +84,5 @@ def test_owners(served):
 def test_owners_are_paged(served):
     first = served.client.get("/v1/indexes/fake/owners?limit=2").json()
     rest = served.client.get("/v1/indexes/fake/owners", params={"after": first["next"]}).json()
-    assert [each["owner"] for each in rest["owners"]] == ["owner 2"]
+    assert [each["owner"] for each in rest["data"]] == ["owner 2"]
     assert rest["next"] is None

@@ -46,7 +46,7 @@ def test_a_key_is_shown_once_and_works_until_it_is_revoked(running):
     assert client.delete(f"/v1/keys/{made['id']}").status_code == 204
     assert client.delete(f"/v1/keys/{made['id']}").status_code == 204
     assert other.get("/v1/caller").status_code == 401
-    lines = client.get("/v1/audit").json()["lines"]
+    lines = client.get("/v1/audit").json()["data"]
     assert [(line["action"], line["subject"]) for line in lines[:2]] == [
         ("keys.revoke", made["id"]),
         ("keys.create", made["id"]),
@@ -116,7 +116,7 @@ def test_keys_and_audit_are_paged(running):
         page = running.client.get(
             "/v1/keys", params={"limit": 2} | ({"after": after} if after else {})
         ).json()
-        found += [key["id"] for key in page["keys"]]
+        found += [key["id"] for key in page["data"]]
         if (after := page["next"]) is None:
             break
     assert found == sorted(found)
@@ -126,7 +126,7 @@ def test_keys_and_audit_are_paged(running):
         page = running.client.get(
             "/v1/audit", params={"limit": 2} | ({"after": after} if after else {})
         ).json()
-        seen += [line["id"] for line in page["lines"]]
+        seen += [line["id"] for line in page["data"]]
         if (after := page["next"]) is None:
             break
     assert seen == sorted(seen, reverse=True)

@@ -13,7 +13,7 @@ def test_the_ledgers_file_has_every_entry_and_its_amounts_are_numbers(api):
     for text in ("one", "two", "three"):
         api.post(EVENTS, {"query": {"text": text, "label": 1}})
     api.posted()
-    entries = api.get("/v1/ledger").json()["entries"]
+    entries = api.get("/v1/ledger").json()["data"]
     file = api.get("/compensation/ledger.csv")
     assert "attachment" in file.headers["content-disposition"]
     rows = list(csv.DictReader(io.StringIO(file.text)))

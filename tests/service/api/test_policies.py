@@ -34,8 +34,8 @@ def test_a_policy_that_asks_for_quality_pays_nothing_without_a_card(api):
     api.post(EVENTS, QUERY)
     refused = api.draft()
     assert (refused.status_code, "no_quality" in refused.json()["detail"]) == (422, True)
-    assert api.get("/v1/policies").json()["policies"][0]["policy"]["minimum_quality"]["millionths"] == 200_000
-    assert len(api.get("/v1/policies/royalties").json()["policies"]) == 1
+    assert api.get("/v1/policies").json()["data"][0]["policy"]["minimum_quality"]["millionths"] == 200_000
+    assert len(api.get("/v1/policies/royalties").json()["data"]) == 1
 
 
 def test_the_terms_of_the_first_revision_stay(api):

@@ -35,7 +35,7 @@ def refused(api, body):
 
 def test_a_receipt_is_booked_once_as_it_was_signed(api):
     receipt = receipt_from(api)
-    (key,) = api.get("/v1/signing-keys").json()["keys"]
+    (key,) = api.get("/v1/signing-keys").json()["data"]
     read = Receipt.model_validate(receipt)
     public = api.served.app.state.service.keyring.signing.public
     assert (key["id"], key["public_key"], key["current"]) == (read.signature.key, public.pem, True)
@@ -48,7 +48,7 @@ def test_a_receipt_is_booked_once_as_it_was_signed(api):
     assert {each["owner"]: each["scores"] for each in details["shares"]} == receipt["content"]["scores"]
     status, detail = refused(api, {"receipt": receipt, "weight": 9})
     assert (status, "not booked before" in detail) == (409, True)
-    assert len(api.get(EVENTS).json()["events"]) == 1
+    assert len(api.get(EVENTS).json()["data"]) == 1
 
 
 def test_a_receipt_pays_as_the_event_of_its_question_does(api):
@@ -77,7 +77,7 @@ def test_changed_receipts_are_refused(api):
     value = receipt["signature"]["value"]
     forged = receipt["signature"] | {"value": ("A" if value[0] != "A" else "B") + value[1:]}
     assert refused(api, {"receipt": receipt | {"signature": forged}})[0] == 422
-    assert api.get(EVENTS).json()["events"] == []
+    assert api.get(EVENTS).json()["data"] == []
 
 
 def test_a_receipt_of_an_unknown_key_is_refused(api):
@@ -91,7 +91,7 @@ def test_a_receipt_of_a_former_key_is_booked_and_verified(serve):
     receipt = receipt_from(api)
     assert api.post(EVENTS, {"receipt": resigned(receipt, FORMER, id="former")}).status_code == 201
     assert api.post(EVENTS, {"receipt": receipt}).status_code == 201
-    listed = api.get("/v1/signing-keys").json()["keys"]
+    listed = api.get("/v1/signing-keys").json()["data"]
     current = [(each["id"] == FORMER.public.id, each["current"]) for each in listed]
     assert current == [(False, True), (True, False)]
     verified = api.get("/v1/ledger/verification", as_="grace").json()

@@ -27,12 +27,12 @@ def test_release_reversal_and_void_over_http(api):
     assert api.get(f"/v1/statements/{release}").json()["totals"]["escrow"] < 0
     api.posted({"draft": {"kind": "reversal", "run": release, "reason": "a mistake"}})
     api.posted({"draft": {"kind": "reversal", "run": run, "reason": "a mistake"}})
-    assert {each["amount"] for each in api.get("/v1/ledger/balances").json()["balances"]} == {0}
+    assert {each["amount"] for each in api.get("/v1/ledger/balances").json()["data"]} == {0}
     again = api.draft(period="2026-03").json()["id"]
     assert api.post(f"/v1/statement-runs/{again}/void").json()["state"] == "void"
     runs = api.get("/v1/statement-runs?limit=2").json()
-    assert [each["state"] for each in runs["runs"]] == ["void", "posted"]
-    assert len(api.get(f"/v1/statement-runs?before={runs['next']}").json()["runs"]) == 3
+    assert [each["state"] for each in runs["data"]] == ["void", "posted"]
+    assert len(api.get(f"/v1/statement-runs?after={runs['next']}").json()["data"]) == 3
 
 
 def test_runs_that_do_not_fit(api):

@@ -30,17 +30,17 @@ def test_from_a_policy_to_a_statement_that_its_owner_reads(api):
     assert {line["owner"] for line in own["lines"]} <= {"owner 1"}
     assert own["totals"] is None
     assert own["lines"] == [line for line in whole["lines"] if line["owner"] == "owner 1"]
-    assert [run["id"] for run in api.get("/v1/statements", as_="ash").json()["runs"]] == [drafted["id"]]
+    assert [run["id"] for run in api.get("/v1/statements", as_="ash").json()["data"]] == [drafted["id"]]
     assert api.get(f"/v1/statements/{drafted['id']}?owner=owner%202", as_="ash").status_code == 403
     assert api.get("/v1/statement-runs", as_="ash").status_code == 403
-    entries = api.get("/v1/ledger").json()["entries"]
+    entries = api.get("/v1/ledger").json()["data"]
     assert sum(entry["amount"] for entry in entries) == 0
-    assert {each["owner"] for each in api.get("/v1/ledger", as_="ash").json()["entries"]} == {"owner 1"}
-    accounts = api.get("/v1/ledger/balances", as_="ash").json()["balances"]
+    assert {each["owner"] for each in api.get("/v1/ledger", as_="ash").json()["data"]} == {"owner 1"}
+    accounts = api.get("/v1/ledger/balances", as_="ash").json()["data"]
     assert {(each["owner"], each["minor_digits"]) for each in accounts} == {("owner 1", 2)}
     first = api.get("/v1/ledger?limit=2").json()
-    rest = api.get(f"/v1/ledger?after={first['next']}").json()["entries"]
-    assert first["entries"] + rest == entries
+    rest = api.get(f"/v1/ledger?after={first['next']}").json()["data"]
+    assert first["data"] + rest == entries
 
 
 def test_csv_and_print(api):

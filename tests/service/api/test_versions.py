@@ -72,7 +72,7 @@ def test_from_registered_to_served_and_back(client, index):
     )
     assert back.json()["version"] == client.get("/v1/indexes/tiny").json()["version"] == index.a
     assert client.post(f"{VERSIONS}/{index.b}/retire").json()["state"] == "retired"
-    history = client.get(f"{ALIAS}/history").json()["changes"]
+    history = client.get(f"{ALIAS}/history").json()["data"]
     assert [change["action"] for change in history] == ["rollback", "switch", "create"]
     assert [change["person"] for change in history] == ["tester", "tester", "service"]
     metrics = client.get("/metrics").text
@@ -144,16 +144,16 @@ def test_a_damaged_version_is_told_and_can_be_repaired(client, index):
 def test_another_alias_serves_another_version_of_the_index(client, index):
     verified(client, index.b)
     assert client.put("/v1/aliases/staging", json=body(index.b, None)).status_code == 200
-    listed = client.get("/v1/indexes").json()["indexes"]
+    listed = client.get("/v1/indexes").json()["data"]
     assert [(each["name"], each["index"], each["version"]) for each in listed] == [
         ("staging", "tiny", index.b),
         ("tiny", "tiny", index.a),
     ]
     pages = [client.get("/v1/aliases?limit=1").json()]
     pages.append(client.get(f"/v1/aliases?limit=1&after={pages[0]['next']}").json())
-    assert [each["alias"] for page in pages for each in page["aliases"]] == ["staging", "tiny"]
+    assert [each["alias"] for page in pages for each in page["data"]] == ["staging", "tiny"]
     assert pages[1]["next"] is None
-    versions = client.get("/v1/indexes/staging/versions").json()["versions"]
+    versions = client.get("/v1/indexes/staging/versions").json()["data"]
     assert {each["version"]: each["aliases"] for each in versions} == {
         index.a: ["tiny"],
         index.b: ["staging"],
@@ -224,7 +224,11 @@ def test_readiness_names_what_it_is_behind_with(client, index):
 
 
 def test_an_index_that_lies_in_no_directory_has_no_versions(served):
-    assert served.client.get("/v1/indexes/fake/versions").json() == {"versions": [], "next": None}
+    assert served.client.get("/v1/indexes/fake/versions").json() == {
+        "data": [],
+        "next": None,
+        "has_more": False,
+    }
     assert served.client.post("/v1/indexes/fake/versions", json={"version": "a"}).status_code == 404
 
 

@@ -95,7 +95,7 @@ def test_what_fails_is_said_in_the_dialog_and_can_be_cancelled(visit, people):
 
 
 def test_axe_finds_nothing_on_pages_with_data(visit, served):
-    run = call(served, "GET", "/v1/statements")["runs"][0]["id"]
+    run = call(served, "GET", "/v1/statements")["data"][0]["id"]
     for path in (
         "/compensation",
         f"/compensation/runs/{run}",

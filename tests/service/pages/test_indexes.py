@@ -53,7 +53,7 @@ def test_self_influence_is_paged_by_key(pages):
     path = first.split('rel="next"')[0].rsplit('href="', 1)[1].split("#")[0].replace("&amp;", "&")
     second = pages.get(path).text
     assert 'start="9"' in second
-    listed = pages.get("/v1/indexes/fake/self-influence?limit=16").json()["examples"]
+    listed = pages.get("/v1/indexes/fake/self-influence?limit=16").json()["data"]
     for each in listed[:8]:
         assert f">{each['example']['id']}<" in first
     for each in listed[8:]:

@@ -40,7 +40,7 @@ def test_the_file_has_the_apis_rows(served):
     assert response.headers["content-type"].startswith("text/csv")
     rows = list(csv.reader(io.StringIO(response.text)))
     assert rows[0] == ["day", "key_id", "index", "requests", "queries", "milliseconds"]
-    assert len(rows) - 1 == len(served.client.get("/v1/usage").json()["usage"])
+    assert len(rows) - 1 == len(served.client.get("/v1/usage").json()["data"])
 
 
 def test_more_rows_than_the_page_adds_up_are_all_in_the_file(served, monkeypatch):

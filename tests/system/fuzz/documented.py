@@ -25,7 +25,11 @@ CROSS_FIELD = (
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
 body. They may refuse bodies that the schema allows."""
-PAGED = ("list_examples", "list_owners", "list_self_influence", "list_ledger", "list_usage")
+PAGED = (
+    "get_alias_history", "get_policy", "list_aliases", "list_audit", "list_balances", "list_events", "list_examples", "list_holds",
+    "list_indexes", "list_keys", "list_ledger", "list_owners", "list_persons", "list_policies", "list_runs",
+    "list_self_influence", "list_signing_keys", "list_statements", "list_usage", "list_versions",
+)  # fmt: skip
 """A cursor is any text to the schema, and only that of a page to the service."""
 ACCEPTED = ("2xx", "401", "403", "404", "409", "412", "429", "503")
 """Statuses of documented requests: never 422, save for the operations above."""
