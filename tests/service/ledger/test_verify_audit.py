@@ -1,6 +1,5 @@
 """The audit log is chained: a line that is changed, taken out or put in is found, and so are aliases and keys beside it."""
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -154,16 +153,3 @@ def test_a_key_that_nobody_made_or_another_one(logged, statement):
 
     logged.used.booked(work)
     assert found(logged) == ["key"]
-
-
-def test_writers_at_the_same_time_make_one_chain(books):
-    async def many(database):
-        async def write(number):
-            async with database.begin() as transaction:
-                await audit.record(transaction, ADA, "x", str(number))
-
-        await asyncio.gather(*(write(number) for number in range(20)))
-
-    books.used.run(many)
-    assert books.verify().findings == []
-    assert books.verify().audit == 20
