@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     """Folder of the SQLite database and of the generated secret."""
     database_url: SecretStr | None = None
     """`postgresql://user:password@host/name`, or `sqlite:///path`. The default is SQLite in `data_dir`."""
+    migration_database_url: SecretStr | None = None
+    """Address of the same database for `byline migrate` alone, with the role that owns the tables. The role of
+    `database_url` then gets the rights that the service needs, and no more."""
     database_pool: int = Field(default=5, ge=1, le=100)
     """Number of database connections that are kept open."""
     secret: SecretStr | None = None

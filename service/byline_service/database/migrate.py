@@ -9,9 +9,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.engine import URL
 
 from byline.errors import DatabaseUnavailable, InvalidInput
 from byline_service.database.engine import Database
+from byline_service.database.grants import grant
 
 
 def _config() -> Config:
@@ -71,19 +73,20 @@ def _newer(found: str | None) -> str:
     )
 
 
-async def upgrade(database: Database, revision: str = "head") -> None:
+async def upgrade(database: Database, revision: str = "head", runtime: URL | None = None) -> None:
     """Upgrade a database in one transaction. One process at a time does so.
 
     Args:
         database: The database.
         revision: The target. The newest revision by default.
+        runtime: URL of the service, whose role gets its rights. None leaves all rights as they are.
 
     Raises:
         InvalidInput: A newer release migrated the database. Nothing was changed.
         DatabaseUnavailable: The database does not answer.
         DiskFull: The disk is full. Nothing was changed.
     """
-    await _migrate(database, command.upgrade, revision)
+    await _migrate(database, command.upgrade, revision, runtime)
 
 
 async def downgrade(database: Database, revision: str) -> None:
@@ -91,7 +94,9 @@ async def downgrade(database: Database, revision: str) -> None:
     await _migrate(database, command.downgrade, revision)
 
 
-async def _migrate(database: Database, run: Callable[[Config, str], None], revision: str) -> None:
+async def _migrate(
+    database: Database, run: Callable[[Config, str], None], revision: str, runtime: URL | None = None
+) -> None:
     def migrate(connection: Connection) -> None:
         found = _current(connection)
         if not _known(found):
@@ -99,6 +104,8 @@ async def _migrate(database: Database, run: Callable[[Config, str], None], revis
         config = _config()
         config.attributes["connection"] = connection
         run(config, revision)
+        if runtime is not None:
+            grant(connection, runtime)
 
     async with database.migration() as connection:
         await connection.run_sync(migrate)

@@ -8,6 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from byline_service.database.engine import database_url
+from byline_service.database.grants import require_two_roles
 from tests.deploy.static.files import DEPLOY, ROOT, compose, tool
 
 SERVICES = compose()["services"]
@@ -69,12 +71,27 @@ def test_secrets_are_made_once_and_kept(tmp_path):
     assert all(len(text) >= 64 for text in first.values())
     made = load_pem_private_key(first["byline_signing_key"].encode(), password=None)
     assert isinstance(made, Ed25519PrivateKey)
-    assert first["postgres_password"] in first["byline_database_url"]
+    assert first["postgres_password"] in first["byline_migration_database_url"]
+    assert first["postgres_password"] not in first["byline_database_url"]
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     (folder / "reader_password").unlink()
     subprocess.run([DEPLOY / "make-secrets", folder], check=True)
     second = {path.name: path.read_text() for path in folder.iterdir()}
     assert {name for name in first if first[name] != second[name]} == {"reader_password"}
+
+
+def test_the_migration_alone_has_the_role_that_owns_the_tables(tmp_path):
+    owners = {"byline_migration_database_url", "postgres_password"}
+    having = {name for name, service in SERVICES.items() if owners & set(service.get("secrets", []))}
+    assert having == {"postgres", "reader", "migrate"}
+    assert set(SERVICES["migrate"]["secrets"]) == {"byline_migration_database_url", "byline_database_url"}
+    subprocess.run([DEPLOY / "make-secrets", tmp_path], check=True)
+    owner, runtime = (
+        database_url((tmp_path / name).read_text())
+        for name in ("byline_migration_database_url", "byline_database_url")
+    )
+    require_two_roles(owner, runtime)
+    assert owner.username == SERVICES["postgres"]["environment"]["POSTGRES_USER"]
 
 
 def test_secrets_are_never_committed():

@@ -136,6 +136,19 @@ def test_no_secret_is_in_a_manifest(objects):
                 assert not variable["name"].endswith("PASSWORD")
 
 
+def test_the_migration_alone_has_the_role_that_owns_the_tables(objects):
+    keys = list(yaml.safe_load_all((KUBERNETES / "keys.yaml").read_text()))
+    having = {
+        name
+        for name, _, spec in pods(objects + keys)
+        for volume in spec["volumes"]
+        for item in volume.get("secret", {}).get("items", [])
+        if item["key"] in {"byline_migration_database_url", "postgres_password"}
+    }
+    assert having <= {"byline-migrate", "postgres"}
+    assert "byline-migrate" in having
+
+
 def test_probes_reach_the_service_under_a_name_that_it_answers_to(objects):
     (deployment,) = of(objects, "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
