@@ -20,12 +20,3 @@ class RosterDocument(Document):
     """Number of owners."""
     rows: int
     """Number of their rows."""
-
-
-class RosterPage(Document):
-    """A page of rosters, newest first."""
-
-    rosters: list[RosterDocument]
-    """Rosters of this page. At most `limit`."""
-    next: int | None
-    """Value of `before` for the next page. Null on the last page."""

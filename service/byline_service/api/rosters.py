@@ -2,19 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
 from byline.api.compensation import Reason
-from byline.api.rosters import RosterDocument, RosterPage
+from byline.api.page import Page
+from byline.api.rosters import RosterDocument
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.rosters import Roster, RosterRecord
 from byline_service.database import Connection
 from byline_service.http.bodies import read_body
+from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
 from byline_service.ledger import event_queries, roster_queries
@@ -66,17 +68,15 @@ async def record(request: Request, name: str, caller: Compensating) -> Response:
     "", operation_id="list_rosters", responses=problem_responses(422), dependencies=[requires(Scope.READ)]
 )
 async def list_rosters(
-    request: Request,
-    name: str,
-    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> RosterPage:
+    request: Request, name: str, after: After = None, limit: Limit = 100
+) -> Page[RosterDocument]:
     """List the rosters of an index, the newest first."""
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
-        found = await roster_queries.page(reading, service.own_name(name), before, limit)
-    last = found[-1].sequence if len(found) == limit else None
-    return RosterPage(rosters=[_document(each) for each in found], next=last)
+        found = await roster_queries.page(reading, service.own_name(name), last, limit + 1)
+    shown, following = cut(found, limit, lambda each: (each.sequence,))
+    return Page[RosterDocument].of([_document(each) for each in shown], following)
 
 
 def _document(record: RosterRecord) -> RosterDocument:

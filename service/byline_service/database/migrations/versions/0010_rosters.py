@@ -5,8 +5,8 @@ from alembic import op
 
 from byline_service.database.migrations.append_only import append_only, drop_append_only
 
-revision = "0008_rosters"
-down_revision = "0007_holds"
+revision = "0010_rosters"
+down_revision = "0009_holds"
 branch_labels = None
 depends_on = None
 
