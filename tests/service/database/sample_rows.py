@@ -164,7 +164,7 @@ SAMPLES = {
         ],
         "hold_ends": [{"hold_id": "h" * 32, "sequence": 1, "reason": "ä", "person": "grace", "at": MOMENT}],
     },
-    "0008_rosters": {
+    "0010_rosters": {
         "rosters": [
             {
                 "sequence": 1,
