@@ -22,6 +22,11 @@ Amount = Annotated[int, Field(strict=True, ge=0, le=LARGEST_AMOUNT)]
 Calendar = Literal["day", "week", "month", "quarter", "year"]
 """Kinds of periods, in UTC. Weeks begin on Monday (ISO 8601)."""
 
+Basis = Literal["usage", "training"]
+"""`usage` divides a pool over events, `training` over the owners of an index."""
+Fallback = Literal["refuse", "equal", "by_size", "hold"]
+"""Division where attribution is not reliable."""
+
 
 class Reason(StrEnum):
     """A reason not to pay for an event."""
@@ -37,6 +42,7 @@ class Reason(StrEnum):
     REPEATED_REFERENCE = "repeated_reference"
     TOO_HEAVY = "too_heavy"
     DAMAGED = "damaged"
+    NO_ROSTER = "no_roster"
 
 
 class EventBody(QueryBody):
@@ -179,6 +185,13 @@ class PolicyBody(Body):
     """Values of `recipe_fingerprint` that the policy pays for. An empty list selects all recipes."""
     unique_references: bool = True
     """Whether the policy pays for one event of each `reference` alone: the first that was booked. False pays for all."""
+    basis: Basis = "usage"
+    """`usage` divides the pool over events. `training` divides it over the owners of one index, by `fallback`: `equal` or
+    `by_size`. It needs no events. A revision cannot change it."""
+    fallback: Fallback = "refuse"
+    """Payment of an event whose attribution is not reliable (`no_interval`, `within_checkpoint`, `no_quality`,
+    `low_quality`). `refuse` does not pay for it. `equal` and `by_size` divide it over the owners, and `hold` holds the
+    owners' shares back. With `usage`, a fallback needs `targets`."""
 
 
 class MinimumQuality(StoredDocument):
@@ -237,6 +250,10 @@ class PolicyRevision(StoredDocument):
     """Values of `recipe_fingerprint` that the policy pays for. An empty list selects all recipes."""
     unique_references: bool = True
     """Whether the policy pays for one event of each reference alone: the first that was booked."""
+    basis: Basis = "usage"
+    """`usage` divides the pool over events, `training` over the owners of an index."""
+    fallback: Fallback = "refuse"
+    """Payment of an event whose attribution is not reliable, and division of a training pool."""
 
 
 class PolicyDocument(Document):

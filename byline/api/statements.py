@@ -130,6 +130,7 @@ WarningKind = Literal[
     "paid_in_other_group",
     "budget_exceeded",
     "budget_left",
+    "fallback",
     "held",
     "holds_ended",
     "released_in_spite",

@@ -55,6 +55,8 @@ class _Methods:
     revise_policy = Method(compensation.revise_policy)
     policies = Listing(compensation.policies)
     policy = Listing(compensation.policy)
+    record_roster = Method(compensation.record_roster)
+    rosters = Listing(compensation.rosters)
     draft_run = Method(compensation.draft_run)
     place_hold = Method(holds_.place_hold)
     end_hold = Method(holds_.end_hold)

@@ -16,6 +16,7 @@ from byline.api.compensation import (
 )
 from byline.api.page import Page
 from byline.api.receipts import Receipt, SigningKeyDocument
+from byline.api.rosters import RosterDocument
 from byline.api.statements import (
     AdjustmentBody,
     AllocationBody,
@@ -204,6 +205,27 @@ def policy(name: str, page_size: int | None = None) -> Pages[PolicyDocument]:
         page_size: Number of revisions to fetch at a time.
     """
     return Pages(path=path_of("policies", name), document=Page[PolicyDocument], page_size=page_size)
+
+
+def record_roster(index: str, **how: Unpack[Once]) -> Flow[RosterDocument]:
+    """Record the owners of the served version, for training pools and the fallback `by_size`.
+
+    Args:
+        index: Name of the index.
+        **how: Idempotency key.
+    """
+    return one(once("indexes", index, "rosters", document_of=RosterDocument, how=how))
+
+
+def rosters(index: str, page_size: int | None = None) -> Pages[RosterDocument]:
+    """Iterate over the recorded owners of an index's versions, newest first.
+
+    Args:
+        index: Name of the index.
+        page_size: Number of rosters to fetch at a time.
+    """
+    path = path_of("indexes", index, "rosters")
+    return Pages(path=path, document=Page[RosterDocument], page_size=page_size)
 
 
 def draft_run(

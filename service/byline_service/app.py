@@ -33,6 +33,7 @@ from byline_service.api import (
     ledger,
     openapi,
     policies,
+    rosters,
     sessions,
     signing_keys,
     statement_runs,
@@ -69,7 +70,7 @@ from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.switcher import Switcher
 
 log = structlog.get_logger("service")
-COMPENSATION = (events, signing_keys, policies, holds, statement_runs, statements, ledger)
+COMPENSATION = (events, signing_keys, policies, rosters, holds, statement_runs, statements, ledger)
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
 
 Scores are positive where training on an example raised the target (lowered the loss). Failures are

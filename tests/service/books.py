@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from byline.api.holds import HoldBody, Subject
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.drafting import Release
-from byline_service.ledger import entry_queries, holding, run_workflow, statement_queries
+from byline_service.compensation.rosters import Roster
+from byline_service.ledger import entry_queries, holding, roster_queries, run_workflow, statement_queries
 from byline_service.ledger.booking import book_event, revise_policy
 from byline_service.ledger.heads import Head
 from byline_service.ledger.verify import verify
@@ -58,6 +59,11 @@ class Books:
         """Place a hold on an owner, or on a work of an index."""
         wanted = HoldBody(subject=Subject(owner=owner, **work), nature=nature, reason="a claim")
         return self.do(holding.place, wanted, person=person).id
+
+    def roster(self, sizes, index="digits", version="0123456789ab"):
+        """Record the owners of a version."""
+        made = Roster(index=index, version=version, manifest="a" * 64, sizes=sizes)
+        return self.do(roster_queries.record, made)
 
     def end_hold(self, hold_id, person="grace"):
         return self.do(holding.end, hold_id, "agreed", person=person)

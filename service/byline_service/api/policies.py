@@ -94,9 +94,10 @@ def _policy(body: PolicyBody) -> Policy:
     """Make the policy that a body describes, before it has a revision.
 
     Raises:
-        InvalidInput: The currency is unknown, both a confidence and a multiplier came, or the budget does not fit.
+        InvalidInput: The currency is unknown, both a confidence and a multiplier came, or budget or fallback do not fit.
     """
     minor_digits(body.currency)
+    _require_fallback(body)
     if body.confidence is not None and body.multiplier is not None:
         raise InvalidInput("expected a confidence or a multiplier, got both: leave one of them out")
     quality = body.minimum_quality
@@ -111,6 +112,19 @@ def _policy(body: PolicyBody) -> Policy:
         **{name: tuple(sorted(set(getattr(body, name)))) for name in PINS},
         **body.model_dump(exclude={"confidence", "multiplier", "minimum_quality", "budget", *PINS}),
     )
+
+
+def _require_fallback(body: PolicyBody) -> None:
+    if body.basis == "usage":
+        if body.fallback != "refuse" and not body.targets:
+            raise InvalidInput(
+                "expected targets beside a fallback, got none: a caller could choose a target without a measurement"
+            )
+        return
+    if body.fallback not in ("equal", "by_size") or body.spread != "period" or len(body.indexes) != 1:
+        raise InvalidInput(
+            "expected one index, fallback `equal` or `by_size` and spread `period` beside basis `training`"
+        )
 
 
 def _budget(body: PolicyBody) -> int:

@@ -59,6 +59,8 @@ def with_receipt(
     """
     if answer.shares is None or answer.shares.others is not None or not request.members:
         return answer
+    if answer.standard_error_scope is None:  # a fallback pays for the event of a question alone
+        return answer
     if request.replicates or request.drill_down:  # an event has no such scores
         return answer
     try:

@@ -11,15 +11,17 @@ An owner's amount is therefore within one minor unit of the exact one, and every
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TypeVar
 
 from byline.api.receipts import Integer
 from byline_service.compensation.event import Event, Stored
+from byline_service.compensation.fallback import event_weights, pool_weights
 from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restrictions, held_units
+from byline_service.compensation.rosters import Roster
 
 PARTS = 1 << 64
 """Number of parts of one event."""
@@ -77,12 +79,34 @@ def event_parts(event: Event, z: Fraction) -> dict[Part, int]:
     return apportion(weights or {("unallocated",): 1}, PARTS)
 
 
+@dataclass
+class PoolParts:
+    """Parts that a pool is divided by."""
+
+    parts: Counter[Part] = field(default_factory=Counter)
+    held: dict[str, Fraction] = field(default_factory=dict)
+    """Held ones of an owner's paid parts."""
+
+    def pay(self, key: Part, count: int, held: Fraction | int = 0) -> None:
+        """Add parts of one key.
+
+        Args:
+            key: The key.
+            count: Number of parts.
+            held: Fraction of them that is held. It concerns paid parts alone.
+        """
+        self.parts[key] += count
+        if key[0] == "paid" and held:
+            self.held[key[1]] = self.held.get(key[1], Fraction(0)) + count * Fraction(held)
+
+
 def allocate(
     policy: Policy,
     events: Sequence[Event],
     carried: Mapping[str, int],
     left: int | None = None,
     restrictions: Restrictions = UNRESTRICTED,
+    rosters: Sequence[Roster] = (),
 ) -> Allocation:
     """Divide a policy's pool over events.
 
@@ -92,20 +116,71 @@ def allocate(
         carried: Amounts that owners bring from earlier runs of the policy, in minor units.
         left: Rest of the period's budget, in minor units. None for the whole budget.
         restrictions: Holds, disputes and missing consent. They move earned amounts to `held`, and change nothing else.
+        rosters: Owners of the events' versions. The fallback `by_size` needs them.
 
     Returns:
         Lines in whole minor units. They divide no more than the rest of the budget.
     """
     wanted = policy.wanted(sum(event.weight for event in events))
-    pool = min(wanted, policy.budget if left is None else left)
-    parts: Counter[Part] = Counter()
-    held: dict[str, Fraction] = {}
+    pool = PoolParts()
+    by_version = {(roster.index, roster.version): roster for roster in rosters}
     for event in events:
-        for key, count in event_parts(event, policy.z(event)).items():
-            parts[key] += event.weight * count
-            if key[0] == "paid" and (part := restrictions.part(event, key[1])):
-                held[key[1]] = held.get(key[1], Fraction(0)) + event.weight * count * part
-    units = apportion(parts, pool)
+        doubted = bool(policy.doubts(event))
+        if doubted:
+            parts = fallback_parts(event_weights(policy.fallback, event, by_version))
+        else:
+            parts = event_parts(event, policy.z(event))
+        for key, count in parts.items():
+            all_held = doubted and policy.fallback == "hold"
+            held = 0 if len(key) == 1 else all_held or restrictions.part(key[1], event.index, event.booked_at)
+            pool.pay(key, event.weight * count, held)
+    return divided(policy, min(wanted, policy.budget if left is None else left), pool, carried, restrictions)
+
+
+def allocate_training(
+    policy: Policy, roster: Roster, until: str, carried: Mapping[str, int], restrictions: Restrictions
+) -> Allocation:
+    """Divide a training pool over the owners of an index.
+
+    Args:
+        policy: A policy of basis `training`.
+        roster: The owners.
+        until: First time after the period, for restrictions that begin at a time.
+        carried: Amounts that owners bring from earlier runs of the policy, in minor units.
+        restrictions: Holds, disputes and missing consent.
+    """
+    pool = PoolParts()
+    for owner, weight in pool_weights(policy.fallback, roster).items():
+        pool.pay(("paid", owner), weight, restrictions.part(owner, roster.index, until))
+    return divided(policy, policy.budget, pool, carried, restrictions)
+
+
+def fallback_parts(weights: Mapping[str, int]) -> dict[Part, int]:
+    """Divide one event by weights, without a bound.
+
+    Args:
+        weights: Weights by owner. Empty leaves the event unallocated.
+
+    Returns:
+        Parts that add up to `PARTS`.
+    """
+    named: dict[Part, int] = {("paid", owner): weight for owner, weight in weights.items()}
+    return apportion(named or {("unallocated",): 1}, PARTS)
+
+
+def divided(
+    policy: Policy, pool: int, by: PoolParts, carried: Mapping[str, int], restrictions: Restrictions
+) -> Allocation:
+    """Divide an amount by parts.
+
+    Args:
+        policy: The policy. Its floor applies.
+        pool: The amount in minor units.
+        by: The parts.
+        carried: Amounts that owners bring from earlier runs of the policy, in minor units.
+        restrictions: Holds, disputes and missing consent.
+    """
+    units = apportion(by.parts, pool)
     owners = sorted({key[1] for key in units if len(key) > 1} | set(carried))
     lines = (
         _line(
@@ -114,7 +189,7 @@ def allocate(
                 earned=(earned := units.get(("paid", owner), 0)),
                 brought=carried.get(owner, 0),
                 escrow=units.get(("escrow", owner), 0),
-                held=held_units(earned, held.get(owner, Fraction(0)), parts["paid", owner]),
+                held=held_units(earned, by.held.get(owner, Fraction(0)), by.parts["paid", owner]),
                 whole=restrictions.whole(owner),
             ),
             policy.floor,

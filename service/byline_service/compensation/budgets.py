@@ -160,7 +160,7 @@ def require_same_terms(before: Policy, revision: Policy) -> None:
     Raises:
         RunConflict: The revision changes one of them.
     """
-    for term in ("currency", "period", "group"):
+    for term in ("currency", "period", "group", "basis"):
         if getattr(before, term) != getattr(revision, term):
             raise RunConflict(
                 f"expected the {term} of the policy's first revision, by which its runs are paid: create another policy"

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Literal
 
-from byline_service.compensation.allocation import allocate
+from byline_service.compensation.allocation import allocate, allocate_training
 from byline_service.compensation.event import Event, Stored, signed_bytes
 from byline_service.compensation.restrictions import Restrictions
 from byline_service.compensation.statements import AllocationStatement
@@ -57,7 +57,12 @@ def _division_findings(bundle: Bundle) -> list[str]:
     brought = {line.owner: line.brought for line in statement.allocation.lines if line.brought}
     left = statement.budget - statement.spent
     restrictions = Restrictions(statement.restrictions)
-    recomputed = allocate(statement.policy, bundle.events, brought, left, restrictions)
+    if statement.policy.basis == "training":
+        recomputed = allocate_training(
+            statement.policy, statement.rosters[0], statement.until, brought, restrictions
+        )
+    else:
+        recomputed = allocate(statement.policy, bundle.events, brought, left, restrictions, statement.rosters)
     if recomputed.canonical() == statement.allocation.canonical():
         return []
     return ["statement: the recomputed division differs, it must agree to the byte"]

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from byline.api.compensation import Reason
 from byline.api.statements import RefusedEvent, ReleasedAccount, StoredWarning, WarningKind
 from byline.errors import InvalidInput
-from byline_service.compensation.allocation import Allocation, allocate
+from byline_service.compensation.allocation import Allocation, allocate, allocate_training
 from byline_service.compensation.budgets import NOTHING_SPENT, Division, Spending, require_unpaid
 from byline_service.compensation.calendar import Period
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restriction, Restrictions
+from byline_service.compensation.rosters import Roster
 from byline_service.compensation.runs import Balances, Run, RunConflict
 from byline_service.compensation.statements import (
     AllocationStatement,
@@ -64,6 +65,8 @@ class Candidates:
     """Holds, disputes and missing consent that are in force."""
     holds_ended: int = 0
     """Number of holds that ended since the period began."""
+    rosters: Sequence[Roster] = ()
+    """Owners of the events' versions, or of the index of a training pool."""
 
 
 def late_within(own: Sequence[int], late: Sequence[int]) -> int:
@@ -102,6 +105,8 @@ def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
         InvalidInput: There are no events, or too many.
         RunConflict: The period is paid, or nothing is left of its budget.
     """
+    if policy.basis == "training":
+        return _draft_training(policy, found)
     require_unpaid(found.kind, found.spending)
     if not (found.events or found.late):
         raise InvalidInput(_without_events(found))
@@ -115,13 +120,10 @@ def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
     payable = late + [event for event in found.events if event.id not in refused]
     if not payable:
         raise not_payable([each for why in refused.values() for each in why], "every event of the period")
-    left = found.budget - found.spending.spent
-    if left <= 0 < found.spending.spent:
-        raise RunConflict(
-            "expected a period with a rest of its budget, all of it is spent: reverse a run first"
-        )
+    left = _left(found)
     restrictions = Restrictions(found.restrictions)
-    allocation = allocate(policy, payable, found.carried, left, restrictions)
+    rosters = _used_rosters(policy, found, payable)
+    allocation = allocate(policy, payable, found.carried, left, restrictions, rosters)
     return AllocationStatement(
         kind=found.kind,
         policy=policy,
@@ -132,12 +134,76 @@ def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
         budget=found.budget,
         spent=found.spending.spent,
         late=len(late),
-        events=tuple(EventRef(id=event.id, digest=event.sha256, asked=event.asked) for event in payable),
+        events=tuple(
+            EventRef(id=event.id, digest=event.sha256, asked=event.asked, doubts=policy.doubts(event))
+            for event in payable
+        ),
+        rosters=rosters,
         refused=tuple(RefusedEvent(id=event, reasons=why) for event, why in refused.items()),
         allocation=allocation,
         restrictions=restrictions.about([line.owner for line in allocation.lines]),
         warnings=_warnings(policy, found, payable, allocation),
     )
+
+
+def _draft_training(policy: Policy, found: Candidates) -> AllocationStatement:
+    """Divide a training pool over the owners of its index. No events are needed."""
+    if found.kind == "adjustment":
+        raise InvalidInput(
+            "expected an allocation of a training pool, got an adjustment: it has no late events"
+        )
+    require_unpaid(found.kind, found.spending)
+    if not found.rosters:
+        raise InvalidInput(
+            "expected the recorded owners of the policy's index, found none: send POST /v1/indexes/{name}/rosters"
+        )
+    (roster,) = found.rosters
+    restrictions = Restrictions(found.restrictions)
+    allocation = allocate_training(policy, roster, found.period.until, found.carried, restrictions)
+    return AllocationStatement(
+        policy=policy,
+        period=found.period.name,
+        since=found.period.since,
+        until=found.period.until,
+        basis=found.basis,
+        budget=found.budget,
+        spent=0,
+        late=0,
+        events=(),
+        refused=(),
+        rosters=(roster,),
+        allocation=allocation,
+        restrictions=restrictions.about([line.owner for line in allocation.lines]),
+        warnings=_warnings(policy, found, (), allocation),
+    )
+
+
+def _left(found: Candidates) -> int:
+    left = found.budget - found.spending.spent
+    if left <= 0 < found.spending.spent:
+        raise RunConflict(
+            "expected a period with a rest of its budget, all of it is spent: reverse a run first"
+        )
+    return left
+
+
+def _used_rosters(policy: Policy, found: Candidates, payable: Sequence[Event]) -> tuple[Roster, ...]:
+    if policy.fallback != "by_size":
+        return ()
+    used = {(event.index, event.version) for event in payable if policy.doubts(event)}
+    return tuple(roster for roster in found.rosters if (roster.index, roster.version) in used)
+
+
+def versions_by_size(policy: Policy, events: Sequence[Event]) -> list[tuple[str, str]]:
+    """Return the versions whose rosters the fallback `by_size` needs, sorted.
+
+    Args:
+        policy: The policy.
+        events: Events of the draft.
+    """
+    if policy.fallback != "by_size":
+        return []
+    return sorted({(event.index, event.version) for event in events if policy.doubts(event)})
 
 
 def _without_events(found: Candidates) -> str:
@@ -151,7 +217,13 @@ def _without_events(found: Candidates) -> str:
 
 
 def _refused(policy: Policy, found: Candidates) -> dict[str, tuple[Reason, ...]]:
-    reasons = {event.id: policy.refusals(event, found.repeated) for event in (*found.late, *found.events)}
+    known = {(roster.index, roster.version) for roster in found.rosters}
+    reasons = {}
+    for event in (*found.late, *found.events):
+        why = policy.refusals(event, found.repeated)
+        sized = policy.fallback != "by_size" or not policy.doubts(event)
+        unknown = not sized and (event.index, event.version) not in known
+        reasons[event.id] = (*why, Reason.NO_ROSTER) if unknown else why
     return {event: why for event, why in reasons.items() if why}
 
 
@@ -161,6 +233,7 @@ def _warnings(
     pool = allocation.pool
     others = Counter(policy for event in payable for policy in found.other_groups.get(event.id, ()))
     wanted = policy.wanted(sum(event.weight for event in payable))
+    doubted = sum(bool(policy.doubts(event)) for event in payable)
     before = {event.id for event in found.late}
     late = sum(event.id in before for event in payable)
     refused = len(found.events) + late - len(payable)
@@ -174,6 +247,7 @@ def _warnings(
         *_by_policy("paid_in_other_group", others),
         StoredWarning(kind="budget_exceeded", amount=wanted - pool),
         StoredWarning(kind="budget_left", amount=found.budget - found.spending.spent - pool),
+        StoredWarning(kind="fallback", events=doubted),
         StoredWarning(kind="held", amount=sum(line.held for line in allocation.lines)),
         StoredWarning(kind="holds_ended", events=found.holds_ended),
     ]

@@ -19,9 +19,12 @@ EXPLANATIONS = {
     Reason.REPEATED_REFERENCE: "an earlier event has the same reference: give each generation its own, or set "
     "unique_references to false in the policy",
     Reason.TOO_HEAVY: "the event weighs more than the policy's largest_weight",
+    Reason.NO_ROSTER: "the owners of the event's version are not recorded: send POST /v1/indexes/{name}/rosters",
     Reason.DAMAGED: "the version's files are damaged: restore and verify them",
 }
 """Meaning of each reason, and the remedy."""
+UNRELIABLE = frozenset({Reason.NO_INTERVAL, Reason.WITHIN_CHECKPOINT, Reason.NO_QUALITY, Reason.LOW_QUALITY})
+"""Reasons that a policy's fallback answers: the attribution is not reliable."""
 
 
 def not_payable(reasons: Sequence[Reason], subject: str = "this answer") -> NotPayable:

@@ -16,6 +16,7 @@ from byline.api.receipts import Integer
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.policy import Policy
+from byline_service.compensation.rosters import RosterRecorded
 from byline_service.compensation.statements import Statement
 from byline_service.compensation.timestamps import TimestampText
 
@@ -88,7 +89,14 @@ class RunStepped(Stored):
 
 
 Fact = Annotated[
-    EventBooked | SigningKeyAdded | PolicyRevised | RunDrafted | RunStepped | HoldPlaced | HoldEnded,
+    EventBooked
+    | SigningKeyAdded
+    | PolicyRevised
+    | RosterRecorded
+    | RunDrafted
+    | RunStepped
+    | HoldPlaced
+    | HoldEnded,
     Field(discriminator="kind"),
 ]
 """Content of a record."""

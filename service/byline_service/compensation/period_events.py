@@ -104,6 +104,8 @@ def period_events(
         claims: All claims.
         runs: Posted runs of the policy.
     """
+    if search.policy.basis == "training":
+        return PeriodEvents(own=(), late=(), late_waiting=0, earlier=0, elsewhere={})
     group, basis = search.policy.group, search.basis
     paid = _spans(search.policy, runs, basis)
     own: list[BookedEvent] = []

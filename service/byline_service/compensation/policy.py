@@ -11,7 +11,7 @@ from pydantic import model_validator
 from byline.api.compensation import MinimumQuality, PolicyRevision, Reason
 from byline.api.terms import RAW_FORMS, Asked
 from byline.metrics.intervals import student_quantile
-from byline_service.compensation.eligibility import not_payable
+from byline_service.compensation.eligibility import UNRELIABLE, not_payable
 from byline_service.compensation.event import Event, Stored
 
 TEN_THOUSAND = 10_000
@@ -30,6 +30,20 @@ class Policy(PolicyRevision, Stored):
     def _one_pool(self) -> Self:
         if self.spread == "period" and self.budget != self.pool:
             raise ValueError("expected the pool as the budget of a period, got another amount")
+        return self
+
+    @model_validator(mode="after")
+    def _one_fallback(self) -> Self:
+        if self.basis == "training" and (
+            self.fallback not in ("equal", "by_size") or self.spread != "period" or len(self.indexes) != 1
+        ):
+            raise ValueError(
+                "expected a training pool with fallback `equal` or `by_size`, spread `period` and one index"
+            )
+        if self.basis == "usage" and self.fallback != "refuse" and not self.targets:
+            raise ValueError(
+                "expected targets beside a fallback, got none: a caller could choose a target without a measurement"
+            )
         return self
 
     def wanted(self, weight: int) -> int:
@@ -52,12 +66,22 @@ class Policy(PolicyRevision, Stored):
         return Fraction(student_multiplier(self.confidence, event.units), TEN_THOUSAND)
 
     def refusals(self, event: Event, repeated: Collection[str] = frozenset()) -> tuple[Reason, ...]:
-        """Return the reasons why an event is not payable. Empty if it is payable.
+        """Return the reasons why an event is not payable. Empty if it is payable, be it by the fallback.
 
         Args:
             event: The event.
             repeated: Ids of events whose reference an earlier event has.
         """
+        answered = self.doubts(event)
+        return tuple(reason for reason in self._reasons(event, repeated) if reason not in answered)
+
+    def doubts(self, event: Event) -> tuple[Reason, ...]:
+        """Return the reasons why the fallback divides an event. Empty if its attribution is reliable, or none does."""
+        if self.fallback == "refuse":
+            return ()
+        return tuple(reason for reason in self._reasons(event) if reason in UNRELIABLE)
+
+    def _reasons(self, event: Event, repeated: Collection[str] = frozenset()) -> tuple[Reason, ...]:
         found = [*unpayable(event), *self._unpinned(event)]
         if event.error_scope == "within_checkpoint" and not self.allow_within_checkpoint:
             found.append(Reason.WITHIN_CHECKPOINT)
@@ -76,7 +100,7 @@ class Policy(PolicyRevision, Stored):
             index: Name of the index.
             asked: Form of the question.
         """
-        return self.covers(index) and asked in self.asked
+        return self.basis == "usage" and self.covers(index) and asked in self.asked
 
     def covers(self, index: str) -> bool:
         """Return whether the policy pays for events of an index."""
@@ -107,8 +131,27 @@ def require_admitted(policies: Iterable[Policy], index: str, asked: Asked) -> No
         raise not_payable([Reason.NOT_ADMITTED])
 
 
+def require_bookable(policies: Iterable[Policy], event: Event) -> None:
+    """Refuse an event without a standard error that the fallback of no current policy of its index divides.
+
+    Args:
+        policies: Newest revisions of all policies.
+        event: The event.
+
+    Raises:
+        NotPayable: No policy could pay for it.
+    """
+    reasons = unpayable(event)
+    if Reason.NO_INTERVAL in reasons and any(
+        policy.admits(event.index, event.asked) and policy.fallback != "refuse" for policy in policies
+    ):
+        reasons = tuple(reason for reason in reasons if reason != Reason.NO_INTERVAL)
+    if reasons:
+        raise not_payable(reasons)
+
+
 def unpayable(event: Event) -> tuple[Reason, ...]:
-    """Return the reasons why no policy could pay for an event."""
+    """Return the reasons why no policy without a fallback could pay for an event."""
     found = [] if event.complete else [Reason.INCOMPLETE_COVERAGE]
     return (*found, *([] if event.error_scope and event.units > 1 else [Reason.NO_INTERVAL]))
 

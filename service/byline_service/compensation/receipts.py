@@ -13,7 +13,6 @@ from byline.members import Member
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event, signed_bytes
 from byline_service.compensation.fixed_point import fixed_point
-from byline_service.compensation.policy import unpayable
 from byline_service.signing.keys import SigningKey
 
 LDS = "lds"
@@ -60,13 +59,13 @@ def receipt_of(answered: Answered, answerer: Answerer, answer: Answer, key: Sign
         The receipt.
 
     Raises:
-        NotPayable: No policy could pay for it: coverage is incomplete, or the scores have no standard error.
+        NotPayable: No policy could pay for it: coverage is incomplete, or the members' scores are not known.
     """
     shares = answer.shares
     assert shares is not None, "a receipt is of shares"
     assert shares.others is None, "a receipt is of all owners"
     by_owner = {each.owner: each.members for each in shares.owners}
-    if answer.standard_error_scope is None or any(members is None for members in by_owner.values()):
+    if any(members is None for members in by_owner.values()):
         raise not_payable([Reason.NO_INTERVAL])
     if not shares.coverage.complete:
         raise not_payable([Reason.INCOMPLETE_COVERAGE])
@@ -111,20 +110,14 @@ def event_of(receipt: Receipt, at: str, *, weight: int = 1, reference: str | Non
 
     Returns:
         The event.
-
-    Raises:
-        NotPayable: No policy could pay for it.
     """
-    event = Event(
+    return Event(
         **dict(receipt.content),
         booked_at=at,
         weight=weight,
         reference=reference,
         signature=receipt.signature,
     )
-    if reasons := unpayable(event):
-        raise not_payable(reasons)
-    return event
 
 
 def quality_of(card: QualityCard | None, target: str | None) -> QualityFigure | None:

@@ -13,7 +13,7 @@ from math import ceil
 from typing import Literal
 
 from byline.api.holds import Subject
-from byline_service.compensation.event import Event, Stored
+from byline_service.compensation.event import Stored
 from byline_service.compensation.timestamps import TimestampText
 
 RestrictionKind = Literal["hold", "dispute", "prohibited", "expired"]
@@ -36,10 +36,9 @@ class Restriction(Stored):
         """Return whether all amounts of the owner are held, those below the floor too."""
         return self.subject.index is None and self.since is None
 
-    def covers(self, event: Event) -> bool:
-        """Return whether an event's amounts of the subject are held."""
-        here = self.subject.index in (None, event.index)
-        return here and (self.since is None or self.since <= event.booked_at)
+    def covers(self, index: str, at: str) -> bool:
+        """Return whether the subject's amounts from an index at a time are held."""
+        return self.subject.index in (None, index) and (self.since is None or self.since <= at)
 
 
 class Restrictions:
@@ -58,16 +57,17 @@ class Restrictions:
         """Return whether all amounts of an owner are held."""
         return any(one.whole for one in self._by_owner.get(owner, ()))
 
-    def part(self, event: Event, owner: str) -> Fraction:
-        """Return the part of an owner's amount from an event that is held.
+    def part(self, owner: str, index: str, at: str) -> Fraction:
+        """Return the part of an owner's amount from an event or a period that is held.
 
         A work's own part of the amount is not known, so a hold of a work holds the owner's whole amount from the event.
 
         Args:
-            event: The event.
             owner: The owner.
+            index: Index of the event or of the training pool.
+            at: Time of the event, or the end of the period.
         """
-        return Fraction(any(one.covers(event) for one in self._by_owner.get(owner, ())))
+        return Fraction(any(one.covers(index, at) for one in self._by_owner.get(owner, ())))
 
     def about(self, owners: Collection[str]) -> tuple[Restriction, ...]:
         """Return the restrictions of some owners, ordered by id."""

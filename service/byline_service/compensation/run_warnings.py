@@ -12,6 +12,7 @@ _WORDS: dict[WarningKind, str] = {
     "paid_elsewhere": "Events of the period that the policy {policy} has paid for, not in this run: {events}.",
     "paid_in_other_group": "Events of this run that the policy {policy} of another group has paid for too: {events}.",
     "budget_exceeded": "The events cost {amount} more than the budget allows. They are paid in proportion.",
+    "fallback": "Events without reliable attribution, divided by the policy's fallback: {events}.",
     "held": "Amounts that a hold, a dispute or a missing consent keeps from being paid: {amount}.",
     "holds_ended": "Holds that ended since the period began: {events}.",
     "released_in_spite": "This run pays {amount} to owners with a hold, a dispute or a missing consent in force.",

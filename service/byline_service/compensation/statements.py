@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from byline.api.compensation import Reason
 from byline.api.receipts import Integer
 from byline.api.statements import Account, RefusedEvent, ReleasedAccount, StoredWarning
 from byline.api.terms import Asked
@@ -12,6 +13,7 @@ from byline_service.compensation.allocation import Allocation
 from byline_service.compensation.event import Stored
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restriction
+from byline_service.compensation.rosters import Roster
 from byline_service.compensation.timestamps import TimestampText
 
 
@@ -35,6 +37,8 @@ class EventRef(Stored):
     """SHA-256 of its document."""
     asked: Asked
     """Form of its question."""
+    doubts: tuple[Reason, ...] = ()
+    """Reasons why the policy's fallback divides it. Empty if it is divided by its attribution."""
 
 
 class AllocationStatement(Stored):
@@ -66,6 +70,8 @@ class AllocationStatement(Stored):
     """Warnings to the person who approves."""
     restrictions: tuple[Restriction, ...] = ()
     """Holds, disputes and missing consent of the owners who have a line."""
+    rosters: tuple[Roster, ...] = ()
+    """Owners and sizes that the division used."""
     allocation: Allocation
     """Result of the division."""
 

@@ -5,7 +5,7 @@ from byline_service.accounts.scopes import Caller
 from byline_service.compensation.budgets import require_same_terms
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import EventBooked, PolicyRevised
-from byline_service.compensation.policy import Policy, require_admitted
+from byline_service.compensation.policy import Policy, require_admitted, require_bookable
 from byline_service.compensation.runs import RunConflict
 from byline_service.database import Connection
 from byline_service.ledger import event_queries, journal_queries, policy_queries, signing_key_queries
@@ -26,12 +26,14 @@ async def book_event(transaction: Connection, caller: Caller, event: Event, key:
 
     Raises:
         RunConflict: The receipt was booked before.
-        NotPayable: The event is of a gradient or a feature, and no current policy of the index admits it.
+        NotPayable: No current policy of the index admits the form of the question, or no policy could pay.
     """
     await journal_queries.next_position(transaction)  # other bookings wait from here on
     if await event_queries.exists(transaction, event.id):
         raise RunConflict("expected a receipt that was not booked before, this one was: read its event")
-    require_admitted(await policy_queries.current(transaction), event.index, event.asked)
+    policies = await policy_queries.current(transaction)
+    require_admitted(policies, event.index, event.asked)
+    require_bookable(policies, event)
     await signing_key_queries.remember(transaction, caller.person, key)
     place = await journal_queries.next_position(transaction)
     booked = event.model_copy(update={"booked_at": place.at})

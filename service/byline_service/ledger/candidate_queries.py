@@ -8,7 +8,14 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, select
 
 from byline.errors import InvalidInput
 from byline_service.compensation.budgets import PeriodRun, ceiling, spending
-from byline_service.compensation.drafting import MOST_EVENTS, MOST_SCORES, Candidates, late_within, size_of
+from byline_service.compensation.drafting import (
+    MOST_EVENTS,
+    MOST_SCORES,
+    Candidates,
+    late_within,
+    size_of,
+    versions_by_size,
+)
 from byline_service.compensation.event import Event
 from byline_service.compensation.period_events import Search
 from byline_service.compensation.runs import carried_of
@@ -27,6 +34,7 @@ from byline_service.ledger import (
     hold_queries,
     journal_queries,
     policy_queries,
+    roster_queries,
 )
 
 Condition = ColumnElement[bool]
@@ -53,21 +61,33 @@ async def candidates(transaction: Connection, search: Search) -> Candidates:
         kind=search.kind,
         period=search.period,
         basis=basis,
-        events=await _own(transaction, search),
-        elsewhere=await _elsewhere(transaction, search),
+        events=[] if policy.basis == "training" else await _own(transaction, search),
+        elsewhere={} if policy.basis == "training" else await _elsewhere(transaction, search),
         carried=carried_of(await entry_queries.balances(transaction, policy.name, basis)),
         spending=spent,
         budget=ceiling(policy, paid_by),
     )
+    if policy.basis == "training":
+        rosters = await roster_queries.for_period(transaction, policy.indexes[0], search.period.until, basis)
+        return await _with_restrictions(transaction, search, replace(found, rosters=rosters))
     if search.kind == "allocation":
         found = await _with_late(transaction, search, found)
     ids = [event.id for event in (*found.late, *found.events)]
-    return replace(
+    versions = versions_by_size(policy, [*found.late, *found.events])
+    found = replace(
         found,
-        restrictions=await hold_queries.restrictions(transaction, basis),
-        holds_ended=await hold_queries.ended_between(transaction, search.period.since, basis),
+        rosters=await roster_queries.of_versions(transaction, versions, basis),
         other_groups=await _other_groups(transaction, search, ids),
         repeated=await event_queries.repeated(transaction, policy, ids),
+    )
+    return await _with_restrictions(transaction, search, found)
+
+
+async def _with_restrictions(transaction: Connection, search: Search, found: Candidates) -> Candidates:
+    return replace(
+        found,
+        restrictions=await hold_queries.restrictions(transaction, search.basis),
+        holds_ended=await hold_queries.ended_between(transaction, search.period.since, search.basis),
     )
 
 

@@ -164,6 +164,18 @@ SAMPLES = {
         ],
         "hold_ends": [{"hold_id": "h" * 32, "sequence": 1, "reason": "ä", "person": "grace", "at": MOMENT}],
     },
+    "0010_rosters": {
+        "rosters": [
+            {
+                "sequence": 1,
+                "index_name": "fake",
+                "version": "a",
+                "owners": 3,
+                "person": "ada",
+                "at": MOMENT,
+            }
+        ]
+    },
 }
 
 ADDED = {"persons": 1, "person_skeletons": 1}

@@ -290,6 +290,7 @@ def test_rows_are_only_added(books):
     books.book(SCORES)
     books.posted(books.draft())
     books.end_hold(books.hold("ash"))
+    books.roster({"ash": 1})
     for table in APPEND_ONLY:
         column = list(table.columns)[-1].name
         for statement in (f"UPDATE {table.name} SET {column} = {column}", f"DELETE FROM {table.name}"):

@@ -1,6 +1,6 @@
 """Replay of drafts: every statement is recomputed from the records before it, and must agree to the byte."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from byline.errors import InvalidInput
 from byline_service.compensation.budgets import ceiling, require_few_drafts, require_finished, spending
@@ -11,11 +11,13 @@ from byline_service.compensation.drafting import (
     draft_allocation,
     draft_release,
     draft_reversal,
+    versions_by_size,
 )
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import Record, RunDrafted
 from byline_service.compensation.period_events import PeriodEvents, Search, period_events
 from byline_service.compensation.replay.ledger import ReplayedLedger, Stamp
+from byline_service.compensation.rosters import Roster
 from byline_service.compensation.runs import Run, carried_of
 from byline_service.compensation.statements import (
     AllocationStatement,
@@ -112,9 +114,18 @@ def _reallocated(
             budget=ceiling(policy, paid_by),
             repeated=book.repeated(policy, [*own, *late]),
             restrictions=book.restrictions(basis),
+            rosters=_rosters(book, statement, [*own, *late]),
             holds_ended=book.holds.ended_between(statement.since, basis),
         ),
     )
+
+
+def _rosters(book: ReplayedLedger, statement: AllocationStatement, events: Sequence[Event]) -> list[Roster]:
+    policy, basis = statement.policy, statement.basis
+    if policy.basis == "training":
+        found = book.rosters.of_period(policy.indexes[0], statement.until, basis)
+        return [] if found is None else [found]
+    return list(book.rosters.of_versions(versions_by_size(policy, events), basis).values())
 
 
 def events_of(book: ReplayedLedger, statement: AllocationStatement) -> PeriodEvents:

@@ -19,6 +19,7 @@ from byline_service.compensation.journal import (
 from byline_service.compensation.replay import drafts, holds, records, steps
 from byline_service.compensation.replay.drafts import events_of
 from byline_service.compensation.replay.ledger import ReplayedLedger
+from byline_service.compensation.rosters import RosterRecorded
 from byline_service.compensation.statements import AllocationStatement
 
 
@@ -81,6 +82,8 @@ class LedgerReplay:
             records.revise(ledger, record, fact.policy, where)
         elif isinstance(fact, RunDrafted):
             drafts.draft(ledger, record, fact, where, events)
+        elif isinstance(fact, RosterRecorded):
+            records.add_roster(ledger, record, fact)
         elif isinstance(fact, HoldPlaced | HoldEnded):
             holds.hold(ledger, record, fact)
         else:

@@ -11,6 +11,7 @@ from byline_service.compensation.journal import GENESIS
 from byline_service.compensation.period_events import BookedEvent, Claims
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restriction
+from byline_service.compensation.rosters import RosterBook
 from byline_service.compensation.runs import AccountKey, Run
 from byline_service.compensation.statements import Entry
 from byline_service.signing.keys import PublicKey
@@ -81,6 +82,7 @@ class ReplayedLedger:
     reversed: set[str] = field(default_factory=set)
     """Runs that were reversed."""
     holds: HoldBook = field(default_factory=HoldBook)
+    rosters: RosterBook = field(default_factory=RosterBook)
 
     def restrictions(self, basis: int) -> list[Restriction]:
         """Return the holds that are in force after a record.

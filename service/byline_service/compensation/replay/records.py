@@ -7,8 +7,9 @@ from byline_service.compensation.fixed_point import BITS
 from byline_service.compensation.journal import Record, SigningKeyAdded
 from byline_service.compensation.money import minor_digits
 from byline_service.compensation.period_events import BookedEvent
-from byline_service.compensation.policy import Policy, require_admitted, unpayable
+from byline_service.compensation.policy import Policy, require_admitted, require_bookable
 from byline_service.compensation.replay.ledger import ReplayedLedger, Stamp
+from byline_service.compensation.rosters import RosterRecord, RosterRecorded
 from byline_service.signing.keys import PublicKey
 
 
@@ -34,8 +35,7 @@ def book_event(book: ReplayedLedger, record: Record, event: Event, where: str) -
     if event.booked_at != record.at:
         book.wrong(where, "the event has another time than its record")
     require_admitted(book.current(), event.index, event.asked)
-    for reason in unpayable(event):
-        book.wrong(where, f"the event is not payable ({reason}) and was booked")
+    require_bookable(book.current(), event)
     if any(abs(n) > 1 << BITS for row in event.scores.values() for n in row):
         book.wrong(where, f"a score is larger than 2^{BITS}")
     book.owners.update(event.scores)
@@ -51,6 +51,18 @@ def book_event(book: ReplayedLedger, record: Record, event: Event, where: str) -
         event.weight,
         size_of(event),
     )
+
+
+def add_roster(book: ReplayedLedger, record: Record, fact: RosterRecorded) -> None:
+    """Add the owners of a version. A training pool may pay them.
+
+    Raises:
+        Conflict: The newest roster of the index is the same.
+    """
+    book.rosters.read(
+        RosterRecord(sequence=record.sequence, at=record.at, person=record.person, roster=fact.roster)
+    )
+    book.owners.update(fact.roster.sizes)
 
 
 def revise(book: ReplayedLedger, record: Record, policy: Policy, where: str) -> None:

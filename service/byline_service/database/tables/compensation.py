@@ -159,6 +159,19 @@ hold_ends = Table(
 )
 """Ends of holds."""
 
+rosters = Table(
+    "rosters",
+    metadata,
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), primary_key=True, autoincrement=False),
+    Column("index_name", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("owners", Integer, nullable=False),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_rosters_index_name", "index_name"),
+)
+"""Recorded owners of index versions. The journal holds their numbers of rows."""
+
 APPEND_ONLY = (
     journal,
     events,
@@ -171,5 +184,6 @@ APPEND_ONLY = (
     signing_keys,
     holds,
     hold_ends,
+    rosters,
 )
 """All tables, in the order of their creation."""

@@ -32,5 +32,5 @@ def test_lines_of_before_have_nothing_held(empty_database):
 
         with pytest.raises(DBAPIError, match="append-only"):
             empty_database.booked(change)
-    empty_database.run(lambda database: migrate.downgrade(database, "0006_persons"))
+    empty_database.run(lambda database: migrate.downgrade(database, "0008_audit_chain"))
     assert rows("escrow") == [(1,)]
