@@ -14,6 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 LARGEST = 512
 """Rows up to which a matrix is factorized. The time of a larger one is the cube's part."""
+TRIALS = 3
+"""Times that a factorization of each size is measured."""
 
 
 class Factorizations(TorchFunctionMode):
@@ -40,14 +42,18 @@ class Factorizations(TorchFunctionMode):
 
 
 def _seconds(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-    """Measure a factorization, or that of a corner of the matrix."""
+    """Measure a factorization, or that of a corner of the matrix. The first one loads libraries, so the shortest counts."""
     rows = min(len(args[0]), LARGEST)
     corner = [each[:rows, :rows].contiguous() if isinstance(each, Tensor) else each for each in args]
-    start = time.perf_counter()
-    func(*corner, **kwargs)
-    if corner[0].is_cuda:
-        torch.cuda.synchronize()
-    return (time.perf_counter() - start) * (len(args[0]) / rows) ** 3
+
+    def once() -> float:
+        start = time.perf_counter()
+        func(*corner, **kwargs)
+        if corner[0].is_cuda:
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    return min(once() for _ in range(TRIALS)) * (len(args[0]) / rows) ** 3
 
 
 def _eigenpairs(matrix: Tensor) -> tuple[Tensor, Tensor]:
