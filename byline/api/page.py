@@ -29,7 +29,7 @@ class Page(Document, Generic[T]):
         return cls(data=list(entries), next=following, has_more=following is not None)
 
     @classmethod
-    def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
         """Name the page after its entries, such as `KeyInfoPage`.
 
         Args:

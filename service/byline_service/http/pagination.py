@@ -53,9 +53,10 @@ def place_of(after: str | None, form: type[P]) -> P | None:
     """
     if after is None:
         return None
+    typed: Any = form  # a type is hashable, which mypy does not know of `tuple[…]`
     try:
         decoded = base64.b64decode(after.encode() + b"=" * (-len(after) % 4), b"-_", validate=True)
-        found: P = _adapter(form).validate_json(decoded, strict=True)
+        found: P = _adapter(typed).validate_json(decoded, strict=True)
     except (binascii.Error, ValidationError):
         raise InvalidQuery(INVALID_CURSOR) from None
     return found
