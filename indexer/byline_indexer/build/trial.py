@@ -16,6 +16,7 @@ import numpy as np
 from byline.groups import GroupPartition
 from byline.models.training_points import EVALUATION, read_items
 from byline.task import Task
+from byline_indexer.build.batch_memory import CHECKED
 from byline_indexer.build.factorizations import Factorizations
 from byline_indexer.build.probe import ProbedPlan
 from byline_indexer.units.batches import item_length, packs
@@ -63,7 +64,7 @@ class Trial:
         with tempfile.TemporaryDirectory(prefix="byline-estimate-") as folder:
             chosen = trial_rows(probed, task, groups)
             plan = trial_plan(probed.plan, groups, Path(folder), len(chosen.rows))
-            batch, member = int(probed.item_bytes * chosen.batch), plan.members[0].name
+            batch, member = int(probed.item_bytes / CHECKED * chosen.batch), plan.members[0].name
             trial = cls(plan=plan, lengths=chosen.lengths, batch=batch)
             own = some_rows(task, plan, chosen.rows)
             model = probed.take_model()
