@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-LARGEST = 512
+LARGEST = 1024
 """Rows up to which a matrix is factorized. The time of a larger one is the cube's part."""
-TRIALS = 3
+TRIALS = 2
 """Times that a factorization of each size is measured."""
 
 
