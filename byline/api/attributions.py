@@ -119,6 +119,8 @@ class IndexInfo(IndexSummary):
     """Target of a query without `target`."""
     baselines: list[Ranking]
     """Allowed values of `baseline`. Empty if the service offers no baseline."""
+    shares: bool
+    """Whether `shares` may be requested. An index whose groups mix owners has none."""
     tokens: bool
     """Whether `tokens` may be requested: the index's recipe and Task tell scores token by token."""
     replicates: bool

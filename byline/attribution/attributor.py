@@ -166,6 +166,12 @@ class Attributor:
         """Whether questions may ask for `replicates`."""
         return tells_noise(self.index, self.task)
 
+    @property
+    def gives_shares(self) -> bool:
+        """Whether questions may ask for `shares`: no group holds points of several owners."""
+        groups = self.index.manifest.groups
+        return groups is None or groups.owners_apart
+
     def expected_gradients(self) -> dict[str, tuple[int, ...]]:
         """List the names (`member/parameter`) and shapes of what `AttributionRequest.gradient` holds."""
         return self._preparer.expected_gradients()

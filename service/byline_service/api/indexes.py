@@ -107,6 +107,7 @@ def get_index(request: Request, name: str) -> IndexInfo:
             "targets": ["loss", *sorted(task.targets)] if task and query else [],
             "default_target": index.recipe.query_target,
             "baselines": list(attributor.similarities.offered),
+            "shares": attributor.gives_shares,
             "tokens": attributor.tells_tokens,
             "replicates": attributor.tells_noise,
             "query_schema": query.payload.model_json_schema() if query else None,

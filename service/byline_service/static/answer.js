@@ -1,21 +1,29 @@
 // The view of an answer: prediction, trust, examples as cards, owners' shares, and timings.
-import { bar, bars, figure, key, scaleOf, stacked } from "./charts.js";
-import { element, place } from "./dom.js";
+import { entryOf, listView } from "./cards.js";
+import { bars, figure, key, scaleOf, stacked } from "./charts.js";
+import { element } from "./dom.js";
 import { milliseconds, shareWithin, short, within } from "./formats.js";
-import { noiseView } from "./noise.js";
+import { term } from "./glossary.js";
 import { percent, whole } from "./numbers.js";
-import { tokenViews } from "./tokens.js";
 import { blendText, RANKINGS, trustView } from "./trust.js";
 
 const DRAWN_OWNERS = 7;
 
-// onZoom(example) is called to show the points of a group.
-export function answerView(answer, query, onZoom) {
+// image: the form of the query's image, or null. onZoom(example) is called to show the points of a group, if there is one.
+export function answerView(answer, query, image, onZoom) {
   const ends = endsOf(answer);
+  const asked = answer.prediction?.completion ? { ...query, completion: answer.prediction.completion } : query;
+  const shown = {
+    query: asked,
+    image,
+    queryTokens: answer.query_tokens,
+    x: scaleOf(ends.flatMap(({ found }) => found.map(entryOf))),
+    onZoom: answer.unit === "group" ? onZoom : null,
+  };
   return [
     predictionView(answer, query),
     element("div", { class: answer.shares ? "pair" : null }, trustView(answer, ends), answer.shares ? sharesView(answer) : null),
-    ...ends.map((end) => listView(end, answer.query_tokens, answer.unit === "group" ? onZoom : null)),
+    ...ends.map((end) => listView(end, shown)),
     detailsView(answer),
   ].filter(Boolean);
 }
@@ -66,43 +74,13 @@ function fact(name, value) {
   return percent.format(value);
 }
 
-function listView({ title, meaning, found }, queryTokens, onZoom) {
-  const x = scaleOf(found.map(entryOf));
-  const cards = found.map((each) => card(each, x, queryTokens, onZoom));
-  const body = cards.length ? element("ol", { class: "cards" }, ...cards) : element("p", { class: "nothing" }, "No training point matches the filter.");
-  return element("section", { class: "results" }, element("div", { class: "panel-head" }, element("h3", {}, title), element("p", { class: "hint" }, meaning)), body);
-}
-
-function entryOf({ score, interval }) {
-  return { value: score, interval };
-}
-
-function card(each, x, queryTokens, onZoom) {
-  const { example, score, interval } = each;
-  const head = element(
-    "header",
-    {},
-    element("span", { class: "rank" }, element("span", { class: "quiet" }, "Rank "), String(each.rank)),
-    element("span", { class: "owner" }, example.owner ?? (onZoom ? "Several owners" : "No owner")),
-    example.license ? element("span", { class: "tag" }, example.license) : null,
-    example.label ? element("span", { class: "tag label" }, example.label) : null,
-    element("span", { class: "score" }, within(score, interval)),
-  );
-  const told = tokenViews(each, queryTokens);
-  const preview = example.preview && told.length === 0 ? element("pre", { class: "preview", tabindex: 0, role: "region", "aria-label": `Preview of ${example.id}` }, example.preview) : null;
-  const zoom = onZoom ? element("button", { type: "button", class: "small" }, "Show its points", element("span", { class: "quiet" }, ` (${example.id})`)) : null;
-  zoom?.addEventListener("click", () => onZoom(example));
-  const foot = element("footer", {}, zoom, example.uri ? place(example.uri) : null, element("span", { class: "id" }, example.id));
-  return element("li", { class: "card" }, head, bar(entryOf(each), x), preview, ...told, noiseView(each), foot);
-}
-
 function sharesView({ index, shares }) {
   const section = (...children) =>
     element(
       "section",
       { class: "panel", "aria-labelledby": "shares-title" },
       element("h3", { id: "shares-title" }, "Owners\u2019 shares"),
-      element("p", { class: "hint" }, "Each owner\u2019s scores are summed over all rows, including opponents and regardless of the filter. Owners with a positive sum have a share."),
+      element("p", { class: "hint" }, "Each owner\u2019s ", term("score", "scores"), " are summed over all rows, including opponents and regardless of the filter. Owners with a positive sum have a ", term("share", "share"), "."),
       ...children,
     );
   if (shares.positive <= 0) return section(element("p", { class: "nothing" }, "No owner has a positive sum, so there are no shares."));
@@ -148,7 +126,7 @@ function sharesTable(index, { owners }) {
 function influenceLines(answer) {
   return [
     ["Recipe", `${answer.recipe} (${answer.recipe_fingerprint.slice(0, 12)})`],
-    ["Target", answer.target ?? "chosen by the gradient"],
+    [term("target", "Target"), answer.target ?? "chosen by the gradient"],
   ];
 }
 
@@ -169,7 +147,7 @@ function detailsView(answer) {
     { class: "panel timing", "aria-labelledby": "details-title" },
     element("h3", { id: "details-title" }, "Details"),
     element("dl", { class: "facts" }, ...parts),
-    element("div", { class: "chart" }, stacked(stages)),
+    element("div", { class: "chart", role: "group", "aria-label": "Time by stage as a bar", tabindex: 0, "data-tips": true }, stacked(stages.map(([name, value]) => [name, value, `${name}: ${milliseconds(value)}`]))),
     element("ul", { class: "keys", "aria-label": "Time by stage" }, ...keys),
   );
 }

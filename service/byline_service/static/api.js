@@ -19,7 +19,8 @@ export async function answered(response) {
 export function failed(response, problem) {
   if (problem === null || !problem.title) return new Error(`The service answered with status ${response.status}.`);
   const wait = response.headers.get("retry-after");
-  return new Error(`${sentence(problem.detail || problem.title)}${wait ? ` Try again in ${wait} s.` : ""}`);
+  const error = new Error(`${sentence(problem.detail || problem.title)}${wait ? ` Try again in ${wait} s.` : ""}`);
+  return Object.assign(error, { problem });
 }
 
 function sentence(text) {

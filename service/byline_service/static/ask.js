@@ -1,10 +1,14 @@
 // The query page at /: choose an index, type or pick a query, read the answer.
-// `/?index=NAME&query=JSON` (and k, direction, target, owner, baseline, replicates, tokens) sends the query at once, so that an answer can be linked.
-import { get, indexPath, send } from "./api.js";
+// `/?index=NAME&query=JSON` (and the options and filters by their ids) sends the query at once, so that a question can be linked.
+import { get, indexPath } from "./api.js";
 import { answerView } from "./answer.js";
-import { confirmed } from "./confirm.js";
+import { offerBooking } from "./booking.js";
 import { element, svg } from "./dom.js";
+import { exportView } from "./exports.js";
+import { clearError, controlOf, markError } from "./field_errors.js";
+import { FILTERS, offerFilters, readFilter } from "./filters.js";
 import { queryForm } from "./form.js";
+import { imageForm } from "./images.js";
 import { whole } from "./numbers.js";
 import { offerPicks } from "./picks.js";
 import { postStreaming, progressText } from "./stream.js";
@@ -13,10 +17,15 @@ import { RANKINGS } from "./trust.js";
 const LONGEST_LINK = 6000;
 const at = (id) => document.getElementById(id);
 const [form, index, fields, status, answer] = ["form", "index", "fields", "status", "answer"].map(at);
-const options = ["k", "direction", "target", "owner", "baseline", "replicates"].map(at);
+const options = ["k", "direction", "target", "baseline", "replicates"].map(at);
+const linked = [...options, ...FILTERS.map(at)];
 
 let query = null; // the form of the chosen index's queries
+let image = null; // the form of their image
+let members = 1; // of the chosen index
+let sharing = true; // whether its groups keep owners apart
 let asking = null; // aborts the previous query
+let shown = null; // the answer on the page: {found, payload, asked, group}
 
 async function chooseIndex() {
   const name = index.value;
@@ -28,11 +37,14 @@ async function chooseIndex() {
   if (index.value !== name) return;
   at("about").textContent = about(info);
   at("target").replaceChildren(...info.targets.map((each) => element("option", { selected: each === info.default_target }, each)));
-  at("owner").replaceChildren(element("option", { value: "" }, "any"), ...owners.map((each) => element("option", { value: each.owner }, each.owner)));
+  offerFilters(owners, examples);
   offerBaselines(info.baselines);
   at("telling").hidden = !info.tokens;
   at("drawing").hidden = !info.replicates;
   if (!info.replicates) at("replicates").value = "";
+  image = imageForm(info.query_schema);
+  members = info.members.length;
+  sharing = info.shares;
   if (info.query_schema === null) {
     query = null;
     fields.replaceChildren(element("p", { class: "notice" }, "This index has no Task that parses queries. Send gradients or features through the API."));
@@ -64,21 +76,24 @@ function about(info) {
   const points = `${whole.format(info.points)} training points`;
   const rows = info.unit === "group" ? `${whole.format(info.rows)} groups of ${points}` : points;
   const members = info.members.length === 1 ? "one member" : `${info.members.length} members`;
-  return `${rows} by ${whole.format(info.owners)} owners · ${info.recipe}, ${members}`;
+  const shares = info.shares ? "" : " · groups mix owners, so there are no shares";
+  return `${rows} by ${whole.format(info.owners)} owners · ${info.recipe}, ${members}${shares}`;
 }
 
 function ask() {
-  let payload;
+  clearError();
+  let payload, asked;
   try {
     payload = query.read();
+    asked = body(payload);
   } catch (error) {
-    return fail(error.message);
+    return fail(error);
   }
   link(payload);
-  return answered(payload, body(payload), null);
+  return answered(payload, asked, null);
 }
 
-// One query at a time: a new one ends the previous one.
+// One query at a time: a new one ends the previous one. An answer stays until the next one is there.
 async function answered(payload, asked, group) {
   asking?.abort();
   asking = new AbortController();
@@ -86,20 +101,32 @@ async function answered(payload, asked, group) {
   underWay(true);
   try {
     const found = await postStreaming(indexPath(index.value, "/attributions"), asked, signal, showProgress);
-    const zoom = (example) => answered(payload, { ...asked, drill_down: true, drill_groups: 1, filter: { id: [example.id] } }, example);
-    const back = group ? backView(group, () => answered(payload, body(payload), null)) : null;
-    answer.replaceChildren(...[back, ...answerView(found, payload, zoom)].filter(Boolean));
-    if (group) answer.focus();
-    const count = (found.proponents ?? []).length + (found.opponents ?? []).length;
-    said(`${whole.format(count)} ${found.unit === "group" ? "group" : "training point"}${count === 1 ? "" : "s"} found.`);
-    at("copy").hidden = group !== null;
-    offerBooking(found, asked);
+    shown = { found, payload, asked, group };
+    show(shown);
   } catch (error) {
     if (signal.aborted) return;
-    fail(error instanceof TypeError ? "The service cannot be reached. Is it still running?" : error.message);
+    fail(error instanceof TypeError ? new Error("The service cannot be reached. Is it still running?") : error);
   } finally {
     if (asking.signal === signal) underWay(false);
   }
+}
+
+function show({ found, payload, asked, group }) {
+  const zoom = (example) => answered(payload, { ...asked, drill_down: true, drill_groups: 1, filter: { id: [example.id] } }, example);
+  const back = group ? backView(group, () => answered(payload, body(payload), null)) : null;
+  answer.replaceChildren(...[back, ...answerView(found, payload, image, zoom)].filter(Boolean));
+  if (group) answer.focus();
+  const count = (found.proponents ?? []).length + (found.opponents ?? []).length;
+  said(`${whole.format(count)} ${found.unit === "group" ? "group" : "training point"}${count === 1 ? "" : "s"} found.`);
+}
+
+// The buttons of the answer on the page.
+function offerActions({ found, payload, asked, group }) {
+  at("copy").hidden = group !== null;
+  at("exports").replaceChildren(exportView(found, asked, said));
+  at("by-member").hidden = members < 2 || found.baseline !== null || asked.members === true;
+  at("by-member").onclick = () => answered(payload, { ...asked, members: true }, group);
+  offerBooking({ button: at("book"), found, query: payload, said, current: () => shown?.found === found && at("cancel").hidden });
 }
 
 function underWay(now) {
@@ -107,11 +134,14 @@ function underWay(now) {
   answer.toggleAttribute("aria-busy", now);
   at("step").textContent = "";
   at("progress").replaceChildren();
-  if (!now) return status.classList.remove("busy");
-  at("copy").hidden = true;
-  if (at("book")) at("book").hidden = true; // absent for keys that cannot book
-  said("Asking…");
-  status.classList.add("busy");
+  ["copy", "by-member", "book"].forEach((id) => at(id) && (at(id).hidden = true)); // keys that cannot book have no such button
+  at("exports").replaceChildren();
+  if (now) {
+    said("Asking…");
+    return status.classList.add("busy");
+  }
+  status.classList.remove("busy");
+  if (shown) offerActions(shown);
 }
 
 // A line and a bar show the progress. The status is read aloud, so it changes once only.
@@ -126,24 +156,12 @@ function said(text) {
   status.textContent = text;
 }
 
-function fail(message) {
+// An error stands at its field and in the status. The answer of before stays.
+function fail(error) {
   status.className = "status error";
-  status.textContent = message;
-  answer.replaceChildren();
-}
-
-// An answer is payable if it is of the query's own draws, and if its shares cover all rows and have standard errors.
-function offerBooking(found, { query: payload, target }) {
-  const button = at("book");
-  if (!button || !found.shares || found.replicates !== null || found.standard_error_scope === null || !found.shares.coverage.complete) return;
-  const words = { title: "Book this answer?", text: "The scores of all owners are stored as an event. The next statement run divides the pool over it.", done: "Book" };
-  button.hidden = false;
-  button.onclick = () =>
-    confirmed(words, async (key) => {
-      const event = await send("POST", indexPath(found.index, "/events"), { query: payload, target }, { "Idempotency-Key": key });
-      button.hidden = true;
-      said(`Booked as event ${event.id}.`);
-    });
+  status.textContent = shown ? `${error.message} The answer below is to the previous query.` : error.message;
+  const control = controlOf(error, query?.controls ?? {}, Object.fromEntries(linked.map((each) => [each.id === "ids" ? "id" : each.id, each])));
+  if (control) markError(control, error.message);
 }
 
 function backView(example, back) {
@@ -153,15 +171,15 @@ function backView(example, back) {
 }
 
 function body(payload) {
-  const [k, direction, target, owner, baseline, replicates] = options.map((each) => each.value);
+  const [k, direction, target, baseline, replicates] = options.map((each) => each.value);
   return {
     query: payload,
     k: Number(k) || 10,
     direction,
     target: baseline ? null : target || null,
     baseline: baseline || null,
-    filter: owner ? { owner: [owner] } : null,
-    shares: !baseline,
+    filter: readFilter(),
+    shares: sharing && !baseline,
     tokens: tellsTokens(),
     replicates: baseline ? 0 : Number(replicates),
   };
@@ -176,17 +194,17 @@ function tellsTokens() {
 // Makes the address a link to this answer, unless it would be too long for a browser.
 function link(payload) {
   const parameters = new URLSearchParams({ index: index.value, query: JSON.stringify(payload) });
-  options.filter((each) => each.value && !each.disabled).forEach((each) => parameters.set(each.id, each.value));
+  linked.filter((each) => each.value && !each.disabled).forEach((each) => parameters.set(each.id, each.value));
   if (tellsTokens()) parameters.set("tokens", "true");
   const address = `/?${parameters}`;
   history.replaceState(null, "", address.length < LONGEST_LINK ? address : "/");
 }
 
 async function copyLink() {
-  const linked = location.search !== "";
+  const fits = location.search !== "";
   try {
-    if (linked) await navigator.clipboard.writeText(location.href);
-    said(linked ? "The link is copied." : "This query is too long for a link.");
+    if (fits) await navigator.clipboard.writeText(location.href);
+    said(fits ? "The link is copied." : "This query is too long for a link.");
   } catch {
     said("The link is in the address bar.");
   }
@@ -197,21 +215,21 @@ async function start() {
   const named = parameters.get("index");
   if (named !== null && [...index.options].some((each) => each.value === named)) index.value = named;
   await chooseIndex();
-  options.filter((each) => parameters.has(each.id)).forEach((each) => (each.value = parameters.get(each.id)));
+  linked.filter((each) => parameters.has(each.id)).forEach((each) => (each.value = parameters.get(each.id)));
   at("tokens").checked = parameters.get("tokens") === "true";
   chooseRanking();
   if (!parameters.has("query") || query === null) return;
   if (parameters.has("baseline") && at("baseline").value !== parameters.get("baseline")) {
     at("baseline").value = "";
     chooseRanking();
-    fail("This index does not offer the ranking in this address.");
+    fail(new Error("This index does not offer the ranking in this address."));
     return;
   }
   let payload;
   try {
     payload = JSON.parse(parameters.get("query"));
   } catch {
-    fail("The query in this address is not JSON.");
+    fail(new Error("The query in this address is not JSON."));
     return;
   }
   query.fill(Object(payload));
@@ -237,6 +255,9 @@ index.addEventListener("change", () => {
   asking?.abort();
   answer.replaceChildren();
   said("");
-  chooseIndex().catch((error) => fail(error.message));
+  shown = null;
+  underWay(false);
+  clearError();
+  chooseIndex().catch(fail);
 });
-start().catch((error) => fail(error.message));
+start().catch(fail);

@@ -9,8 +9,11 @@ function cell(value) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+export function csvText(rows) {
+  return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+}
+
 export function csvLink(name, rows, label) {
-  const text = rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
-  const href = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  const href = URL.createObjectURL(new Blob([csvText(rows)], { type: "text/csv;charset=utf-8" }));
   return element("a", { href, download: `${name}.csv` }, "CSV", element("span", { class: "quiet" }, ` of: ${label}`));
 }

@@ -1,5 +1,6 @@
 // A form for queries, made from the JSON schema of an index.
 import { element } from "./dom.js";
+import { imageControl } from "./image_field.js";
 
 const LONG = 120;
 
@@ -12,6 +13,7 @@ export function queryForm(schema) {
     elements: fields.map((each) => each.element),
     read: () => Object.assign({}, ...fields.map((each) => each.read())),
     fill: (query) => fields.forEach((each) => each.fill(query[each.name])),
+    controls: Object.fromEntries(fields.map((each) => [each.name, each.control])),
   };
 }
 
@@ -41,15 +43,16 @@ function field(name, property, required) {
     try {
       return { [name]: kind.read(control.value) };
     } catch {
-      control.focus();
-      throw new Error(`${title} needs ${kind.needs}.`);
+      throw Object.assign(new Error(`${title} needs ${kind.needs}.`), { control });
     }
   };
   const fill = (value) => {
     const filled = value ?? property.default ?? null;
     control.value = filled === null ? "" : kind.write(filled);
+    control.dispatchEvent(new Event("input"));
   };
-  return { name, read, fill, element: element("div", { class: "field" }, label, control, hint) };
+  const around = property["x-image"] ? imageControl(control, property["x-image"], title) : null;
+  return { name, control, read, fill, element: element("div", { class: "field" }, label, control, around, hint) };
 }
 
 const TEXT = {

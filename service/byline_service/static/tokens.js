@@ -11,10 +11,14 @@ export function tokenViews({ tokens, score, example }, queryTokens) {
   const placesOf = (start) => new Set(tokens.copied.flatMap((run) => Array.from({ length: run.length }, (_, i) => run[start] + i)));
   if (tokens.grid !== null) return patchViews(tokens, example);
   return [
-    shadedText("What each word of the query owes to it", queryTokens, tokens.query_parts, placesOf("query_start"), example),
-    tokens.texts === null
-      ? element("p", { class: "hint" }, "This training point shows no text.")
-      : shadedText("What each word of it did", tokens.texts, tokens.training_parts, placesOf("training_start"), example),
+    element(
+      "div",
+      { class: "beside" },
+      shadedText("What each word of the query owes to it", queryTokens, tokens.query_parts, placesOf("query_start"), example),
+      tokens.texts === null
+        ? element("p", { class: "hint" }, "This training point shows no text.")
+        : shadedText("What each word of it did", tokens.texts, tokens.training_parts, placesOf("training_start"), example),
+    ),
     copiedLine(tokens, score),
   ].filter(Boolean);
 }
@@ -22,8 +26,7 @@ export function tokenViews({ tokens, score, example }, queryTokens) {
 function patchViews(tokens, example) {
   const { grid, query_parts: query, training_parts: training } = tokens;
   return [
-    patches("What each patch of the query owes to it", query, grid, example),
-    patches("What each patch of it did", training, grid, example),
+    element("div", { class: "beside" }, patches("What each patch of the query owes to it", query, grid, example), patches("What each patch of it did", training, grid, example)),
     element("p", { class: "hint" }, `In no patch: ${signed(tokens.query_rest)} of the query, ${signed(tokens.training_rest)} of the training image.`),
   ];
 }
@@ -35,7 +38,7 @@ function patches(title, scores, [rows, columns], example) {
   const squares = shadesOf(scores).flatMap((shade, i) => {
     const [x, y] = [(i % columns) * size, Math.floor(i / columns) * size];
     const sign = shade === null ? "" : shade.startsWith("p") ? "+" : "\u2212";
-    return [svg("rect", { class: shade, x, y, width: size, height: size }), svg("text", { x: x + size / 2, y: y + size / 2 + 4 }, sign)];
+    return [svg("rect", { class: shade, x, y, width: size, height: size, "data-tip": `${names[i]}: ${signed(scores[i])}` }), svg("text", { x: x + size / 2, y: y + size / 2 + 4 }, sign)];
   });
   const whole = { viewBox: `0 0 ${columns * size} ${rows * size}`, width: columns * size, height: rows * size };
   const picture = svg("svg", { class: "patches", role: "img", "aria-label": `${title}: ${example.id}`, ...whole }, ...squares);
@@ -55,13 +58,13 @@ function shadedText(title, texts, scores, copied, example) {
   const shades = shadesOf(scores);
   const spans = texts.map((text, i) => {
     const classes = [shades[i], copied.has(i) ? "copied" : null].filter(Boolean).join(" ");
-    return element("span", { class: classes || null, title: scores[i] === 0 ? null : short(scores[i]) }, text);
+    return element("span", { class: classes || null, "data-tip": scores[i] === 0 ? null : `${text.trim()}: ${signed(scores[i])}` }, text);
   });
   return element(
     "div",
     { class: "told" },
     element("p", { class: "hint" }, title),
-    element("pre", { class: "preview tokens", tabindex: 0, role: "region", "aria-label": `${title}: ${example.id}` }, ...spans),
+    element("pre", { class: "preview tokens", tabindex: 0, "data-tips": true, role: "region", "aria-label": `${title}: ${example.id}` }, ...spans),
     strongest(texts, scores),
   );
 }
