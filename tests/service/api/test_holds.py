@@ -30,7 +30,7 @@ def test_a_hold_over_http(api):
     ended = api.post(f"/v1/holds/{hold['id']}/end", {"reason": "settled"}, as_="grace").json()
     assert (ended["ended"]["person"], ended["ended"]["reason"]) == ("grace", "settled")
     api.posted({"draft": release})
-    balances = api.get("/v1/ledger/balances", as_="own").json()["balances"]
+    balances = api.get("/v1/ledger/balances", as_="own").json()["data"]
     assert {each["account"]: each["amount"] for each in balances}["held"] == 0
 
 
@@ -46,9 +46,9 @@ def test_who_may_and_what_is_refused(api):
     assert api.post("/v1/holds", work_alone).status_code == 422
     second = api.post("/v1/holds", HOLD | {"nature": "hold"}).json()
     page = api.get("/v1/holds?limit=1").json()
-    assert [each["id"] for each in page["holds"]] == [second["id"]]
-    rest = api.get(f"/v1/holds?before={page['next']}").json()
-    assert [each["id"] for each in rest["holds"]] == [first["id"]]
+    assert [each["id"] for each in page["data"]] == [second["id"]]
+    rest = api.get(f"/v1/holds?after={page['next']}").json()
+    assert [each["id"] for each in rest["data"]] == [first["id"]]
     api.post(f"/v1/holds/{second['id']}/end", {"reason": "why"}, as_="grace")
-    assert [each["id"] for each in api.get("/v1/holds?state=in_force").json()["holds"]] == [first["id"]]
+    assert [each["id"] for each in api.get("/v1/holds?state=in_force").json()["data"]] == [first["id"]]
     assert api.get(f"/v1/holds/{second['id']}").json()["ended"]["reason"] == "why"
