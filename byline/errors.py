@@ -33,6 +33,7 @@ Messages say what was expected, what came (type, shape, length; never content) a
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class BylineError(Exception):
@@ -51,8 +52,36 @@ class InvalidRecipe(InvalidInput):
     """The recipe, or a combination of its parts, makes no sense."""
 
 
+@dataclass(frozen=True)
+class Fault:
+    """A wrong part of an input."""
+
+    pointer: str
+    """JSON Pointer of the part in the input. Empty for the input as a whole."""
+    detail: str
+    """Reason, without content."""
+
+    def under(self, old: str, new: str) -> "Fault":
+        """Return the fault of an input that is part of another one.
+
+        Args:
+            old: Pointer that begins the fault's pointer.
+            new: Pointer that takes its place.
+        """
+        return Fault(new + self.pointer.removeprefix(old), self.detail)
+
+
 class InvalidQuery(InvalidInput):
-    """A query, gradient, feature or filter is wrong."""
+    """A query, gradient, feature or filter is wrong.
+
+    Args:
+        message: What was expected, what came, and what to do.
+        faults: Wrong parts of the input, where they are known.
+    """
+
+    def __init__(self, message: str = "", faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults)
 
 
 class InputTooLarge(InvalidInput):

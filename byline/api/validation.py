@@ -4,12 +4,13 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, wraps
+from itertools import takewhile
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
-from byline.errors import BylineError, InvalidQuery
+from byline.errors import BylineError, Fault, InvalidQuery
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -74,13 +75,14 @@ _TYPES: Mapping[type, str] = {
 }
 
 
-def validated(model: type[ModelT], payload: Any, what: str) -> ModelT:
+def validated(model: type[ModelT], payload: Any, what: str, pointer: str = "") -> ModelT:
     """Validate a payload as JSON, so that a strict model accepts the JSON form of dates, enums and tuples.
 
     Args:
         model: Expected model.
         payload: Plain JSON values.
         what: Name of the payload in the message, such as `"query"`.
+        pointer: JSON Pointer of the payload in the input that it is part of.
 
     Returns:
         The validated model.
@@ -91,13 +93,27 @@ def validated(model: type[ModelT], payload: Any, what: str) -> ModelT:
     try:
         return model.model_validate_json(to_json(payload))
     except ValidationError as error:
-        raise InvalidQuery(f"expected a valid {what}: {describe_errors(error, model)}") from None
+        raise InvalidQuery(
+            f"expected a valid {what}: {describe_errors(error, model)}", _faults(error, model, pointer)
+        ) from None
     except (ValueError, RecursionError):
         if (found := _not_json(payload)) is not None:
             raise InvalidQuery(f"expected a valid {what}: {_not_json_line(model, *found)}") from None
         raise InvalidQuery(
             f"expected a valid {what}, got one that is nested too deeply or holds other than JSON values"
         ) from None
+
+
+def _faults(error: ValidationError, model: type[BaseModel], pointer: str) -> list[Fault]:
+    """Point to the wrong parts of a payload. A pointer ends before a name that the model does not declare."""
+    found = []
+    for detail in error.errors(include_url=False)[:SHOWN]:
+        unknown = detail["type"] == "extra_forbidden"
+        names, _ = _walked(model, detail["loc"][:-1] if unknown else detail["loc"])
+        known = takewhile(lambda name: name != "*", names)
+        place = "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in known)
+        found.append(Fault(pointer + place, "unknown field" if unknown else reason(detail)))
+    return found
 
 
 def _not_json(

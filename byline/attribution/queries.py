@@ -135,7 +135,7 @@ class QueryPreparer:
         if not raw:
             raise InvalidQuery("expected query_set to hold at least one query, got none")
         payloads = tuple(
-            validated(interface.payload, payload, _name(request, number))
+            validated(interface.payload, payload, _name(request, number), _pointer(request, number))
             for number, payload in enumerate(raw, 1)
         )
         return CheckedRequest(
@@ -307,6 +307,10 @@ class QueryPreparer:
 def _name(request: AttributionRequest, number: int) -> str:
     """Name a query in messages: queries of a set have numbers, from 1."""
     return "query" if request.query_set is None else f"query {number} of query_set"
+
+
+def _pointer(request: AttributionRequest, number: int) -> str:
+    return "/query" if request.query_set is None else f"/query_set/{number - 1}"
 
 
 @contextmanager

@@ -36,6 +36,17 @@ from byline import errors
 _PREFIX = "urn:byline:problem:"
 
 
+class ProblemPart(BaseModel):
+    """A wrong part of a request."""
+
+    pointer: str | None = None
+    """JSON Pointer of the part in the body. Empty for the body as a whole."""
+    parameter: str | None = None
+    """Name of the parameter of the path, the query or the headers."""
+    detail: str = ""
+    """Reason, without content."""
+
+
 class ProblemDocument(BaseModel):
     """A problem document of RFC 9457."""
 
@@ -49,6 +60,8 @@ class ProblemDocument(BaseModel):
     """Explanation of this problem and its solution."""
     request_id: str | None = None
     """Id of the request in the service's log."""
+    errors: list[ProblemPart] = []
+    """Wrong parts of the request, where the service knows them."""
 
 
 class ClientError(errors.BylineError):

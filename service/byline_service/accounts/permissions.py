@@ -111,12 +111,20 @@ def require_guarded(app: FastAPI) -> None:
         RuntimeError: A route has no requirement and is not in `PUBLIC`.
     """
     for route in iter_route_contexts(app.routes):
-        if not _guarded(getattr(route, "dependant", None)) and not is_public(str(route.path)):
+        if requirement_of(getattr(route, "dependant", None)) is None and not is_public(str(route.path)):
             raise RuntimeError(
                 f"{route.path} requires no scope, and is not in byline_service.accounts.permissions.PUBLIC"
             )
 
 
-def _guarded(dependant: Any) -> bool:
-    found = dependant.dependencies if dependant else ()
-    return any(isinstance(each.call, Requirement) or _guarded(each) for each in found)
+def requirement_of(dependant: Any) -> Requirement | None:
+    """Return the requirement of a route.
+
+    Args:
+        dependant: Dependencies of the route, as FastAPI resolved them. None for a route without any.
+    """
+    for each in dependant.dependencies if dependant else ():
+        found = each.call if isinstance(each.call, Requirement) else requirement_of(each)
+        if found is not None:
+            return found
+    return None

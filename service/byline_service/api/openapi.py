@@ -4,17 +4,27 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
 from byline.api.attributions import AttributionBody, Progress, SharesBody
 from byline.api.compensation import EventBody
 from byline.recipes import Recipe
-from byline_service.accounts.permissions import is_public
+from byline_service.accounts.permissions import is_public, requirement_of
 from byline_service.http.bodies import REQUEST_BODIES
 from byline_service.http.problems import Problem
 from byline_service.state import AppState
 
 _REF = "#/components/schemas/{model}"
+TAGS = {
+    "Attributions": "Questions to an index: scores of training points and shares of owners.",
+    "Indexes": "Served indexes, their training points, owners and self-influence.",
+    "Versions": "Versions of indexes and the aliases that stand for them.",
+    "Accounts": "Keys, persons, the audit log and usage.",
+    "Compensation": "Events, policies, statement runs and the ledger.",
+    "Health": "State of the process, and metrics.",
+}
+"""Tags of operations, in the order of the reference."""
 _UNUSED = ("HTTPValidationError", "ValidationError")
 """FastAPI's own error shapes: ours are problem documents."""
 
@@ -44,6 +54,8 @@ def document(app: FastAPI, service: AppState) -> dict[str, Any]:
         "description": described["recipe_document"]["description"],
     }
     _name_keys(written)
+    _name_scopes(written, app)
+    written["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     queries = _query_schemas(schemas, service)
     for body in (AttributionBody, SharesBody, EventBody):
         _name_queries(schemas[body.__name__]["properties"], queries)
@@ -63,6 +75,20 @@ def _name_keys(written: dict[str, Any]) -> None:
     for path, operations in written["paths"].items():
         for operation in operations.values():
             operation["security"] = [] if is_public(path) else [{"key": []}]
+
+
+def _name_scopes(written: dict[str, Any], app: FastAPI) -> None:
+    """Say which scope each operation needs, as its route requires it."""
+    for route in iter_route_contexts(app.routes):
+        found = requirement_of(getattr(route, "dependant", None))
+        for method in getattr(route, "methods", None) or ():
+            operation = written["paths"].get(getattr(route, "path_format", ""), {}).get(method.lower())
+            if operation is None or found is None:
+                continue
+            needed = "any valid key" if found.scope is None else f"a key with the scope `{found.scope}`"
+            owners = "" if found.owner_scoped else " that sees every owner"
+            operation["x-scope"] = found.scope
+            operation["description"] = f"{operation['description']}\n\nNeeds {needed}{owners}."
 
 
 def _query_schemas(schemas: dict[str, Any], service: AppState) -> list[dict[str, str]]:

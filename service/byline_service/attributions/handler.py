@@ -15,7 +15,7 @@ from byline.api.answer import Answer
 from byline.attribution.attributor import Attributor
 from byline.attribution.queries import CheckedRequest
 from byline.attribution.request import AttributionRequest
-from byline.errors import DeadlineExceeded
+from byline.errors import DeadlineExceeded, InvalidQuery
 from byline_service.accounts.permissions import caller_of, charge
 from byline_service.attributions.admission import AdmissionTicket
 from byline_service.attributions.compute import Job, LoopCallbacks
@@ -172,8 +172,15 @@ def _written(
 def _checked(
     attributor: Attributor, parse: Callable[[], ParsedRequest]
 ) -> tuple[ParsedRequest, list[CheckedRequest]]:
-    parsed = parse()
-    return parsed, [attributor.check(each) for each in parsed.requests]
+    parsed, checked = parse(), list[CheckedRequest]()
+    for number, request in enumerate(parsed.requests):
+        try:
+            checked.append(attributor.check(request))
+        except InvalidQuery as error:
+            if parsed.several:
+                error.faults = tuple(each.under("/query", f"/queries/{number}") for each in error.faults)
+            raise
+    return parsed, checked
 
 
 def _declared_bytes(request: Request) -> int:

@@ -29,6 +29,8 @@ class ParsedRequest:
     """One attribution request, or one per query of a batch."""
     document: Callable[[list[Answer]], BaseModel] = lambda answers: answers[0]
     """Makes the HTTP answer from the answers to `requests`."""
+    several: bool = False
+    """Whether the body has a list of queries, each of them an attribution request."""
 
     @property
     def entries(self) -> int:
@@ -91,6 +93,7 @@ def attribution_requests(settings: Settings, body: bytes) -> ParsedRequest:
     parsed_request = ParsedRequest(
         requests=[AttributionRequest(query=query, **options) for query in parsed.queries],
         document=lambda answers: Answers(answers=answers),
+        several=True,
     )
     return _checked(settings, parsed_request)
 

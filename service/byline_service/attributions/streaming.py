@@ -23,7 +23,7 @@ from byline.errors import Overloaded
 from byline.progress import Step
 from byline_service.attributions.compute import Job
 from byline_service.attributions.handler import ClientGoneError, ProgressListener
-from byline_service.http.problems import describe_error, problem
+from byline_service.http.problems import describe_error, parts_of, problem
 from byline_service.state import AppState
 
 EVENTS = "text/event-stream"
@@ -72,7 +72,9 @@ class EventStream(Response):
             request_id = scope.get("state", {}).get("request_id")
             name, data = (
                 "problem",
-                problem(*describe_error(error), request_id).model_dump_json(exclude_none=True),
+                problem(*describe_error(error), request_id, parts_of(error)).model_dump_json(
+                    exclude_none=True
+                ),
             )
         await sender.send(format_sse_event(event=name, data_str=data), more=False)
 

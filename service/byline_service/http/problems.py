@@ -1,6 +1,6 @@
 """Problem documents of RFC 9457: one table of errors, one shape, and no part of the input."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -22,6 +22,19 @@ log = structlog.get_logger("service.problems")
 MEDIA_TYPE = "application/problem+json"
 
 
+class ProblemPart(BaseModel):
+    """A wrong part of a request."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    pointer: str | None = None
+    """JSON Pointer of the part in the body. Empty for the body as a whole."""
+    parameter: str | None = None
+    """Name of the parameter of the path, the query or the headers."""
+    detail: str
+    """Reason: the expected and the given type, form or length, never content."""
+
+
 class Problem(BaseModel):
     """A problem document of RFC 9457. Every failure has this shape."""
 
@@ -37,6 +50,8 @@ class Problem(BaseModel):
     """The expected and the given types, shapes or lengths, never content, and the next step."""
     request_id: str | None = None
     """Id of the request in the service's log."""
+    errors: list[ProblemPart] | None = None
+    """Wrong parts of the request, at most five, where the service knows them."""
 
 
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -101,7 +116,9 @@ def kind_of(error: Exception) -> Kind:
     return INTERNAL
 
 
-def problem(kind: Kind, detail: str, request_id: str | None = None) -> Problem:
+def problem(
+    kind: Kind, detail: str, request_id: str | None = None, parts: Sequence[ProblemPart] = ()
+) -> Problem:
     """Write a problem document."""
     return Problem(
         type=f"urn:byline:problem:{kind.name}",
@@ -109,15 +126,21 @@ def problem(kind: Kind, detail: str, request_id: str | None = None) -> Problem:
         status=kind.status,
         detail=detail,
         request_id=request_id,
+        errors=list(parts) or None,
     )
 
 
 def problem_response(
-    kind: Kind, detail: str, *, request_id: str | None = None, headers: dict[str, str] | None = None
+    kind: Kind,
+    detail: str,
+    *,
+    request_id: str | None = None,
+    headers: dict[str, str] | None = None,
+    parts: Sequence[ProblemPart] = (),
 ) -> Response:
     """Answer with a problem document."""
     return Response(
-        problem(kind, detail, request_id).model_dump_json(exclude_none=True),
+        problem(kind, detail, request_id, parts).model_dump_json(exclude_none=True),
         status_code=kind.status,
         media_type=MEDIA_TYPE,
         headers=headers,
@@ -150,6 +173,12 @@ def describe_error(error: Exception) -> tuple[Kind, str]:
     elif error.__cause__ is not None:  # the Task's code may be at fault
         log.warning("request refused", problem=kind.name, exc_info=error.__cause__)
     return kind, str(error)
+
+
+def parts_of(error: Exception) -> list[ProblemPart]:
+    """Return the wrong parts of the body that an error names."""
+    faults = error.faults if isinstance(error, errors.InvalidQuery) else ()
+    return [ProblemPart(pointer=each.pointer, detail=each.detail) for each in faults]
 
 
 def _is_foreign(error: BaseException) -> bool:
@@ -207,7 +236,11 @@ class Failures:
         """
         kind, detail = describe_error(error)
         return problem_response(
-            kind, detail, request_id=_request_id(scope), headers=self._headers(error, kind)
+            kind,
+            detail,
+            request_id=_request_id(scope),
+            headers=self._headers(error, kind),
+            parts=parts_of(error),
         )
 
     def _headers(self, error: Exception, kind: Kind) -> dict[str, str]:
@@ -227,8 +260,14 @@ async def _invalid_parameters(request: Request, error: Exception) -> Response:
     """Answer a path or query parameter that is not valid."""
     assert isinstance(error, RequestValidationError)
     kind = kind_of(errors.InvalidQuery())
-    reasons = [_refused_parameter(each) for each in error.errors()[:5]]
-    return problem_response(kind, "; ".join(reasons), request_id=_request_id(request.scope))
+    details = error.errors()[:5]
+    reasons = [_refused_parameter(each) for each in details]
+    parts = [
+        ProblemPart(parameter=str(each["loc"][-1]), detail=reason(each))
+        for each in details
+        if each["type"] != "extra_forbidden"
+    ]
+    return problem_response(kind, "; ".join(reasons), request_id=_request_id(request.scope), parts=parts)
 
 
 def _refused_parameter(detail: dict[str, Any]) -> str:

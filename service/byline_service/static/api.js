@@ -17,6 +17,51 @@ export async function answered(response) {
 }
 
 export function failed(response, problem) {
+  const error = errorOf(response, problem);
+  error.parts = problem?.errors ?? [];
+  return error;
+}
+
+// Writes a failure's details at the fields of a form and returns those that belong to none.
+// `fieldOf` maps a part ({pointer, parameter, detail}) to an input; by default, the last name of its pointer.
+export function showAtFields(form, error, fieldOf = (part) => namedField(form, part)) {
+  clearFields(form);
+  const rest = [];
+  for (const part of error.parts ?? []) {
+    const field = fieldOf(part);
+    if (field) markField(field, sentence(part.detail));
+    else rest.push(sentence(part.detail));
+  }
+  form.querySelector('[aria-invalid="true"]')?.focus();
+  return rest;
+}
+
+export function clearFields(form) {
+  for (const field of form.querySelectorAll('[aria-invalid="true"]')) {
+    document.getElementById(`${field.id || field.name}-fault`)?.remove();
+    field.removeAttribute("aria-invalid");
+    field.removeAttribute("aria-describedby");
+  }
+}
+
+function markField(field, words) {
+  const id = `${field.id || field.name}-fault`;
+  const line = document.getElementById(id) ?? document.createElement("p");
+  line.id = id;
+  line.className = "fault";
+  line.textContent = words;
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", id);
+  if (!line.isConnected) field.after(line);
+}
+
+function namedField(form, part) {
+  const names = (part.parameter ?? part.pointer ?? "").split("/").filter((name) => name && !/^\d+$/.test(name));
+  const found = names.length ? form.elements.namedItem(names.at(-1).replaceAll("~1", "/").replaceAll("~0", "~")) : null;
+  return found instanceof RadioNodeList ? found[0] : found;
+}
+
+function errorOf(response, problem) {
   if (problem === null || !problem.title) return new Error(`The service answered with status ${response.status}.`);
   const wait = response.headers.get("retry-after");
   const error = new Error(`${sentence(problem.detail || problem.title)}${wait ? ` Try again in ${wait} s.` : ""}`);

@@ -8,7 +8,9 @@ from fastapi.routing import iter_route_contexts
 from schemathesis import openapi
 from schemathesis.python.asgi import shutdown_lifespans
 
+from byline.api.accounts import Scope
 from byline_service.accounts.keys import new_key, parse_key
+from byline_service.accounts.permissions import is_public
 from byline_service.app import create_app
 from tests.service.fakes import fake_attributor
 from tests.service.keys import admin_key, bearer, prepared
@@ -104,3 +106,21 @@ def test_the_document_shows_no_values_of_a_payload(serve):
     finally:
         payload.model_fields["text"].examples = None
         payload.model_rebuild(force=True)
+
+
+def test_every_operation_has_a_described_tag_and_states_its_scope(served):
+    document = served.app.openapi()
+    described = {tag["name"] for tag in document["tags"] if tag["description"]}
+    used = set()
+    for name, (_, path, operation) in operations(document).items():
+        used |= set(operation["tags"])
+        if is_public(path):
+            assert "x-scope" not in operation, name
+            continue
+        scope = operation["x-scope"]
+        stated = "any valid key" if scope is None else f"`{scope}`"
+        assert (
+            f"Needs {'' if scope is None else 'a key with the scope '}{stated}" in operation["description"]
+        ), name
+        assert scope is None or scope in set(Scope), name
+    assert used == described
