@@ -1,0 +1,92 @@
+"""Wire documents of owners' accounts under a policy, and of an owner's lines. Amounts are integers in minor units."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from byline.api.documents import Document
+from byline.api.statements import RunDocument, StatementLine
+
+OwnerAccount = Literal["payable", "escrow", "carried"]
+"""Accounts of an owner under a policy."""
+OwnerOrder = Literal["payable", "escrow", "carried", "total", "owner"]
+"""Columns by which owners can be sorted."""
+
+
+class OwnerSearch(BaseModel):
+    """The owners that a reader asks for, and their order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    text: Annotated[str, Field(max_length=200)] = ""
+    """Part of the owner's name, without regard to case and accents."""
+    holding: OwnerAccount | None = None
+    """Account that must hold an amount. Null selects all owners."""
+    sort: OwnerOrder = "payable"
+    """Column of the order."""
+    order: Literal["asc", "desc"] = "desc"
+    """Direction of the order."""
+    after: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+    """Value of `next` of the page before."""
+
+
+class OwnerAccountsQuery(OwnerSearch):
+    """The query parameters of a list of owners' accounts."""
+
+    policy: Annotated[str, Field(max_length=64)]
+    """Name of a policy."""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Largest number of owners on a page."""
+
+
+class OwnerAccounts(Document):
+    """The balances of one owner's accounts under a policy."""
+
+    owner: str
+    """Name of the owner."""
+    payable: int
+    """Amount due, in minor units."""
+    escrow: int
+    """Amount held until the shares are better known."""
+    carried: int
+    """Amount below the floor, carried into the next run."""
+
+    @property
+    def total(self) -> int:
+        """Return the sum of the accounts."""
+        return self.payable + self.escrow + self.carried
+
+
+class OwnerAccountsPage(Document):
+    """A page of owners with their accounts under one policy."""
+
+    owners: list[OwnerAccounts]
+    """Owners of this page. At most `limit`."""
+    currency: str
+    """Currency of all amounts."""
+    minor_digits: int
+    """Decimal digits of the currency's minor unit."""
+    found: int
+    """Number of owners that match the search."""
+    of: int
+    """Number of all owners that the key can see."""
+    next: int | None
+    """Value of `after` for the next page. Null on the last page."""
+
+
+class OwnerStatement(Document):
+    """The line of one owner in a posted run."""
+
+    run: RunDocument
+    """The posted run."""
+    line: StatementLine
+    """The owner's amounts."""
+
+
+class OwnerStatementPage(Document):
+    """A page of an owner's lines, newest run first."""
+
+    lines: list[OwnerStatement]
+    """Lines of this page. At most `limit`."""
+    next: int | None
+    """Value of `before` for the next page. Null on the last page."""

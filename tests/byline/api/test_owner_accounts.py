@@ -1,0 +1,23 @@
+"""The search of owners takes what an address can hold, and nothing else."""
+
+import pytest
+from pydantic import ValidationError
+
+from byline.api.owner_accounts import OwnerAccounts, OwnerAccountsQuery, OwnerSearch
+
+
+def test_an_address_is_a_search():
+    found = OwnerAccountsQuery.model_validate(
+        {"policy": "p", "after": "100", "sort": "owner", "order": "asc"}
+    )
+    assert (found.after, found.limit, found.sort, found.order) == (100, 100, "owner", "asc")
+
+
+@pytest.mark.parametrize("wrong", [{"sort": "shoe"}, {"after": -1}, {"text": "x" * 201}, {"more": 1}])
+def test_another_search_is_refused(wrong):
+    with pytest.raises(ValidationError):
+        OwnerSearch.model_validate(wrong)
+
+
+def test_the_sum_is_that_of_the_accounts():
+    assert OwnerAccounts(owner="a", payable=1, escrow=20, carried=300).total == 321
