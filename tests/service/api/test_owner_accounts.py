@@ -9,7 +9,7 @@ from byline_service.database.tables.compensation import ledger_entries
 from tests.service.keys import bearer
 from tests.service.office import keep, office
 
-OWNERS, MONTHS = 10_000, 12
+OWNERS, MONTHS = 10_000, 4
 SECONDS = 0.3
 """Time of a page of ten thousand owners."""
 
@@ -68,7 +68,7 @@ def test_runs_that_wait_are_listed_alone(house):
 
 
 def many(books):
-    """Keep books of ten thousand owners and twelve months: the entries of one run, many times over."""
+    """Keep books of ten thousand owners and four months: the entries of one run, many times over."""
     runs = keep(books)
 
     async def grown(transaction):
