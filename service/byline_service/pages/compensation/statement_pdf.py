@@ -61,7 +61,7 @@ def statement_pdf(statement: StatementDocument, letterhead: Letterhead, recipien
     if recipient is not None and len(statement.lines) == 1:
         paper.account(statement.lines[0])
     else:
-        paper.table()
+        paper.lines_of_owners()
     paper.note(EXPLANATION)
     paper.missing()
     written = bytes(paper.output())
@@ -158,7 +158,7 @@ class _Paper(FPDF):
         self._amount(f"Payable, {currency}", plain_amount(line.payable, currency), bold=True)
         self.ln(6)
 
-    def table(self) -> None:
+    def lines_of_owners(self) -> None:
         """Write the lines of all owners."""
         currency = self.statement.currency
         self.heading = [f"Owner, {currency}", *(title.removesuffix(" forward") for title in COLUMNS.values())]

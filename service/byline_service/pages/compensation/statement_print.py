@@ -1,6 +1,7 @@
 """The print view and the PDF file of a statement: operations of the API that answer with HTML and PDF."""
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
@@ -15,6 +16,9 @@ from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/statements", tags=["Compensation"])
 PDF = "application/pdf"
+PDF_ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file", "content": {PDF: {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.get(
@@ -33,10 +37,7 @@ async def get_print(request: Request, caller: Reading, run: str, owner: Owner = 
     "/{run}/pdf",
     operation_id="get_statement_pdf",
     response_class=Response,
-    responses={
-        200: {"description": "The file", "content": {PDF: {"schema": {"type": "string", "format": "binary"}}}}
-    }
-    | problem_responses(404, 422),
+    responses=PDF_ANSWER | problem_responses(404, 422),
 )
 async def get_pdf(request: Request, caller: Reading, run: str, owner: Owner = None) -> Response:
     """Read a statement as a PDF file on the letterhead of the settings. With `owner` it is addressed to the owner."""
