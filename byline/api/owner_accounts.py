@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from byline.api.documents import Document
 from byline.api.statements import RunDocument, StatementLine
 
-OwnerAccount = Literal["payable", "escrow", "carried"]
+OwnerAccount = Literal["payable", "escrow", "held", "carried"]
 """Accounts of an owner under a policy."""
-OwnerOrder = Literal["payable", "escrow", "carried", "total", "owner"]
+OwnerOrder = Literal["payable", "escrow", "held", "carried", "total", "owner"]
 """Columns by which owners can be sorted."""
 
 
@@ -48,13 +48,15 @@ class OwnerAccounts(Document):
     """Amount due, in minor units."""
     escrow: int
     """Amount held until the shares are better known."""
+    held: int
+    """Amount behind a hold, a dispute or a missing consent."""
     carried: int
     """Amount below the floor, carried into the next run."""
 
     @property
     def total(self) -> int:
         """Return the sum of the accounts."""
-        return self.payable + self.escrow + self.carried
+        return self.payable + self.escrow + self.held + self.carried
 
 
 class OwnerAccountsPage(Document):

@@ -12,7 +12,7 @@ from byline_service.database.tables.compensation import ledger_entries, statemen
 from byline_service.ledger import statement_queries
 from byline_service.ledger.statement_queries import RunRow
 
-ACCOUNTS = ("payable", "escrow", "carried")
+ACCOUNTS = ("payable", "escrow", "held", "carried")
 Owners = Collection[str] | None
 """Owners that a reader sees. None for all."""
 
@@ -39,7 +39,7 @@ async def accounts(transaction: Connection, policy: str, owners: Owners) -> list
     rows = await transaction.execute(chosen)
     return [
         OwnerAccounts.model_construct(
-            owner=row[0], payable=int(row[1]), escrow=int(row[2]), carried=int(row[3])
+            owner=row[0], payable=int(row[1]), escrow=int(row[2]), held=int(row[3]), carried=int(row[4])
         )
         for row in rows
     ]

@@ -20,4 +20,4 @@ def test_another_search_is_refused(wrong):
 
 
 def test_the_sum_is_that_of_the_accounts():
-    assert OwnerAccounts(owner="a", payable=1, escrow=20, carried=300).total == 321
+    assert OwnerAccounts(owner="a", payable=1, escrow=20, held=4000, carried=300).total == 4321

@@ -15,6 +15,7 @@ from byline.client import (
     KeyReused,
     NewKeyBody,
     NotPayable,
+    OwnerSearch,
     PolicyBody,
     ReleaseBody,
     ReversalBody,

@@ -6,7 +6,7 @@ from byline.api.owner_accounts import OwnerAccounts, OwnerSearch
 from byline_service.ledger.owner_search import folded, matching
 
 OWNERS = [
-    OwnerAccounts(owner=owner, payable=payable, escrow=escrow, carried=carried)
+    OwnerAccounts(owner=owner, payable=payable, escrow=escrow, held=0, carried=carried)
     for owner, payable, escrow, carried in (
         ("Jäger", 5, 0, 0),
         ("jaeger", 5, 9, 0),

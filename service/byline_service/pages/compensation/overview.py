@@ -27,7 +27,7 @@ router = APIRouter(prefix="/compensation", include_in_schema=False, route_class=
 DRAWN_OWNERS = 15
 DRAWN_RUNS = 12
 LISTED_RUNS = 20
-ACCOUNTS = ("payable", "escrow", "carried", "unallocated")
+ACCOUNTS = ("payable", "escrow", "held", "carried", "unallocated")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from byline_service.pages.charts import WIDTH, nice_top
 
-PARTS = ("payable", "escrow", "carried")
+PARTS = ("payable", "escrow", "held", "carried")
 """Accounts of an owner, in the order of drawing."""
 NAMED = 5
 """Number of owners with a color of their own."""
@@ -29,6 +29,10 @@ class Amounts(Protocol):
     @property
     def escrow(self) -> int:
         """Return the amount in escrow."""
+
+    @property
+    def held(self) -> int:
+        """Return the amount behind a hold, a dispute or a missing consent."""
 
     @property
     def carried(self) -> int:
@@ -76,8 +80,8 @@ def _bar(owner: Amounts, zero: float, scale: float) -> OwnerBar:
     return OwnerBar(owner.owner, owner.payable, segments, round(zero, 2))
 
 
-def _parts(owner: Amounts) -> tuple[int, int, int]:
-    return owner.payable, owner.escrow, owner.carried
+def _parts(owner: Amounts) -> tuple[int, int, int, int]:
+    return owner.payable, owner.escrow, owner.held, owner.carried
 
 
 @dataclass(frozen=True)

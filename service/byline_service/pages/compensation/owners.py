@@ -77,9 +77,9 @@ async def owners_csv(
     if choice.name is not None:
         found = await owner_accounts.search_owners(request, caller, choice.name, address, None)
         for each in found.owners:
-            amounts = (major(n, found.currency) for n in (each.payable, each.escrow, each.carried))
+            amounts = (major(n, found.currency) for n in (each.payable, each.escrow, each.held, each.carried))
             rows.append((each.owner, found.currency, *amounts))
-    return csv_response("owners", ("owner", "currency", "payable", "escrow", "carried"), rows)
+    return csv_response("owners", ("owner", "currency", "payable", "escrow", "held", "carried"), rows)
 
 
 @router.get("/owner")

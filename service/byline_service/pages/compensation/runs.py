@@ -44,7 +44,7 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
 
 def _place(statement: StatementDocument, line: StatementLine) -> tuple[int, str]:
     """Return the place of a line: the largest amounts first. A reversal begins with the owners who lose most."""
-    total = line.payable + line.escrow + line.carried
+    total = line.payable + line.escrow + line.held + line.carried
     return total if statement.kind == "reversal" else -total, line.owner
 
 

@@ -22,14 +22,16 @@ COLUMNS = {
     "payable": "Payable",
     "carried": "Carried forward",
     "escrow": "Escrow",
+    "held": "Held",
 }
 STEPS = {"approval": "Approved", "rejection": "Rejected", "posting": "Posted", "void": "Voided"}
 EXPLANATION = (
     "Earned is the lower bound of the share in the events of the run. The rest of the share is in escrow until it is "
-    "known better. Earned and brought forward are payable once they reach the floor."
+    "known better. Earned and brought forward are payable once they reach the floor. Held amounts wait for a release, "
+    "behind a hold, a dispute or a missing consent."
 )
 INK, SOFT, LINE = (28, 29, 34), (93, 95, 107), (200, 200, 196)
-MARGIN, WIDTH, NAME_WIDTH, AMOUNT_WIDTH, ROW = 20.0, 170.0, 60.0, 22.0, 5.6
+MARGIN, WIDTH, NAME_WIDTH, AMOUNT_WIDTH, ROW = 20.0, 170.0, 56.0, 19.0, 5.6
 """Millimeters of an A4 page."""
 
 

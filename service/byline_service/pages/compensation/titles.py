@@ -3,7 +3,7 @@
 import re
 from datetime import date, datetime, timedelta
 
-from byline.api.statements import RunDocument
+from byline.api.statements import RunDocument, StatementDocument
 
 MONTHS = (
     "January",
@@ -29,11 +29,17 @@ def run_title(run: RunDocument) -> str:
     """
     drafted = day_title(datetime.fromisoformat(run.drafted_at).date())
     if run.kind == "release":
-        return f"Release of escrow, {drafted}"
+        return f"{_released(run)}, {drafted}"
     if run.period is None:
         return f"Reversal of a release, {drafted}"
     title = period_title(run.period)
     return {"allocation": title, "adjustment": f"{title}, late events"}.get(run.kind, f"Reversal of {title}")
+
+
+def _released(run: RunDocument) -> str:
+    if not isinstance(run, StatementDocument):
+        return "Release"
+    return "Release of held amounts" if run.account == "held" else "Release of escrow"
 
 
 def period_title(name: str) -> str:

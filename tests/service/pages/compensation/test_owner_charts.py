@@ -17,8 +17,8 @@ def run_document(**changes):
     )  # fmt: skip
 
 
-def accounts(owner, payable=0, escrow=0, carried=0):
-    return OwnerAccounts(owner=owner, payable=payable, escrow=escrow, carried=carried)
+def accounts(owner, payable=0, escrow=0, carried=0, held=0):
+    return OwnerAccounts(owner=owner, payable=payable, escrow=escrow, held=held, carried=carried)
 
 
 def test_bars_share_a_scale_and_parts_lie_end_to_end():

@@ -12,7 +12,15 @@ from byline_service.pages.compensation.statement_pdf import FONTS, Letterhead, s
 
 def statement(*owners):
     lines = [
-        {"owner": owner, "earned": 1234, "brought": 5, "payable": 123_456, "carried": 0, "escrow": 789}
+        {
+            "owner": owner,
+            "earned": 1234,
+            "brought": 5,
+            "payable": 123_456,
+            "carried": 0,
+            "escrow": 789,
+            "held": 0,
+        }
         for owner in owners
     ]
     return StatementDocument.model_validate(
@@ -22,7 +30,7 @@ def statement(*owners):
             "steps": [{"step": "posting", "person": "grace", "at": "2026-04-03T00:00:00Z", "comment": None}],
             "reason": None, "since": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z", "events": 12, "late": 1,
             "period": "2026-03", "warnings": [], "hands": [], "asked": {}, "refused": [], "lines": lines,
-            "totals": None, "sha256": "0" * 64,
+            "totals": None, "account": None, "sha256": "0" * 64,
         }
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ def test_a_week_may_cross_the_year():
         ("allocation", "2026-03", "March 2026"),
         ("adjustment", "2026-03", "March 2026, late events"),
         ("reversal", "2026-03", "Reversal of March 2026"),
-        ("release", None, "Release of escrow, 4 March 2026"),
+        ("release", None, "Release, 4 March 2026"),
         ("reversal", None, "Reversal of a release, 4 March 2026"),
     ],
 )
