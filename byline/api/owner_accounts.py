@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from byline.api.documents import Document
+from byline.api.page import Page
 from byline.api.statements import RunDocument, StatementLine
 
 OwnerAccount = Literal["payable", "escrow", "held", "carried"]
@@ -26,8 +27,6 @@ class OwnerSearch(BaseModel):
     """Column of the order."""
     order: Literal["asc", "desc"] = "desc"
     """Direction of the order."""
-    after: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
-    """Value of `next` of the page before."""
 
 
 class OwnerAccountsQuery(OwnerSearch):
@@ -35,8 +34,10 @@ class OwnerAccountsQuery(OwnerSearch):
 
     policy: Annotated[str, Field(max_length=64)]
     """Name of a policy."""
+    after: Annotated[str | None, Field(max_length=8000)] = None
+    """Cursor: `next` of the previous page of the same list."""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Largest number of owners on a page."""
+    """Most entries of the page."""
 
 
 class OwnerAccounts(Document):
@@ -59,21 +60,17 @@ class OwnerAccounts(Document):
         return self.payable + self.escrow + self.held + self.carried
 
 
-class OwnerAccountsPage(Document):
+class OwnerAccountsPage(Page[OwnerAccounts]):
     """A page of owners with their accounts under one policy."""
 
-    owners: list[OwnerAccounts]
-    """Owners of this page. At most `limit`."""
     currency: str
     """Currency of all amounts."""
     minor_digits: int
     """Decimal digits of the currency's minor unit."""
     found: int
     """Number of owners that match the search."""
-    of: int
+    owners: int
     """Number of all owners that the key can see."""
-    next: int | None
-    """Value of `after` for the next page. Null on the last page."""
 
 
 class OwnerStatement(Document):
@@ -83,12 +80,3 @@ class OwnerStatement(Document):
     """The posted run."""
     line: StatementLine
     """The owner's amounts."""
-
-
-class OwnerStatementPage(Document):
-    """A page of an owner's lines, newest run first."""
-
-    lines: list[OwnerStatement]
-    """Lines of this page. At most `limit`."""
-    next: int | None
-    """Value of `before` for the next page. Null on the last page."""

@@ -72,7 +72,15 @@ from byline_service.versions.switcher import Switcher
 
 log = structlog.get_logger("service")
 COMPENSATION = (
-    events, signing_keys, policies, rosters, holds, statement_runs, statements, ledger, owner_accounts,
+    events,
+    signing_keys,
+    policies,
+    rosters,
+    holds,
+    statement_runs,
+    statements,
+    ledger,
+    owner_accounts,
 )
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
 

@@ -94,7 +94,9 @@ async def _balances(
         caller.require_owner(owner)
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        found = await entry_queries.account_balances(reading, policy, caller.owners if owner is None else {owner})
+        found = await entry_queries.account_balances(
+            reading, policy, caller.owners if owner is None else {owner}
+        )
         return found, await journal_queries.last_sequence(reading)
 
 

@@ -10,13 +10,14 @@ from byline.api.owner_accounts import (
     OwnerAccountsQuery,
     OwnerSearch,
     OwnerStatement,
-    OwnerStatementPage,
 )
+from byline.api.page import Page
 from byline.api.statements import StatementLine
 from byline.errors import NotFound
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.money import minor_digits
+from byline_service.http.pagination import After, Limit, Number, cursor, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import owner_queries, policy_queries
 from byline_service.ledger.owner_search import matching
@@ -32,11 +33,12 @@ async def list_owner_accounts(
     request: Request, caller: Reading, query: Annotated[OwnerAccountsQuery, Query()]
 ) -> OwnerAccountsPage:
     """List owners with the balances of their accounts under a policy."""
-    return await search_owners(request, caller, query.policy, query, query.limit)
+    (start,) = place_of(query.after, tuple[Number]) or (0,)
+    return await search_owners(request, caller, query.policy, query, slice(start, start + query.limit))
 
 
 async def search_owners(
-    request: Request, caller: Caller, policy: str, search: OwnerSearch, limit: int | None
+    request: Request, caller: Caller, policy: str, search: OwnerSearch, part: slice
 ) -> OwnerAccountsPage:
     """Return a page of owners, as a caller may see it.
 
@@ -44,8 +46,8 @@ async def search_owners(
         request: The request.
         caller: The reader.
         policy: Name of the policy.
-        search: Search and order of the owners, and the place of the page.
-        limit: Most owners to return. None returns all after the place.
+        search: Search and order of the owners.
+        part: Place and size of the page in the list.
 
     Raises:
         NotFound: There is no such policy, or none that the key may see.
@@ -57,14 +59,17 @@ async def search_owners(
             raise NotFound("expected the name of a policy, got another one")
         currency = (await policy_queries.find(reading, policy)).currency
     found = matching(accounts, search)
-    end = len(found) if limit is None else search.after + limit
+    shown = found[part]
+    end = (part.start or 0) + len(shown)
+    following = cursor(end) if end < len(found) else None
     return OwnerAccountsPage(
-        owners=found[search.after : end],
+        data=shown,
+        next=following,
+        has_more=following is not None,
         currency=currency,
         minor_digits=minor_digits(currency),
         found=len(found),
-        of=len(accounts),
-        next=end if end < len(found) else None,
+        owners=len(accounts),
     )
 
 
@@ -73,18 +78,20 @@ async def list_owner_statements(
     request: Request,
     caller: Reading,
     owner: Annotated[str, Query(max_length=1000, description="Name of an owner")],
-    before: Annotated[int | None, Query(ge=1, lt=1 << 63, description="`next` of the page before")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many at most")] = 100,
-) -> OwnerStatementPage:
+    after: After = None,
+    limit: Limit = 100,
+) -> Page[OwnerStatement]:
     """List an owner's lines of posted runs, the newest first."""
     caller.require_owner(owner)
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
-        found = await owner_queries.lines_of_owner(reading, owner, before, limit)
+        found = await owner_queries.lines_of_owner(reading, owner, last, limit + 1)
+    shown, following = cut(found, limit, lambda row: (row[0].sequence,))
     lines = [
         OwnerStatement(
             run=run_document(run, warned=caller.owners is None), line=StatementLine(**line.model_dump())
         )
-        for run, line in found
+        for run, line in shown
     ]
-    return OwnerStatementPage(lines=lines, next=found[-1][0].sequence if len(found) == limit else None)
+    return Page[OwnerStatement].of(lines, following)

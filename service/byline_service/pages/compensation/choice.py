@@ -45,10 +45,10 @@ async def choose(request: Request, caller: Caller, wanted: str | None) -> Choice
     documents: dict[str, PolicyDocument] = {}
     if caller.owners is None:
         found = await policies.list_policies(request, None, 1000)
-        documents = {each.policy.name: each for each in found.policies}
+        documents = {each.policy.name: each for each in found.data}
         names = sorted(documents)
     else:
-        names = sorted({each.policy for each in (await ledger.list_balances(request, caller)).balances})
+        names = sorted({each.policy for each in (await ledger.all_balances(request, caller))[0]})
     if wanted is not None and wanted not in names:
         raise NotFound("expected the name of a policy, got another one")
     name = wanted or next(iter(names), None)

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from byline.api.statements import BalanceDocument
 from byline_service.api import ledger
+from byline_service.http.pagination import After
 from byline_service.pages.compensation.choice import Reading
 from byline_service.pages.csv import Row, csv_stream, major
 from byline_service.pages.errors import PageRoute
@@ -19,22 +19,20 @@ LISTED_ENTRIES = 50
 
 
 @router.get("/ledger")
-async def ledger_page(
-    request: Request, caller: Reading, after: Annotated[str | None, Query(max_length=40)] = None
-) -> Response:
+async def ledger_page(request: Request, caller: Reading, after: After = None) -> Response:
     """Show the entries of the ledger."""
     found = await ledger.list_entries(request, caller, after, LISTED_ENTRIES)
-    balances = await ledger.list_balances(request, caller)
+    balances, journal = await ledger.all_balances(request, caller)
     return page(
         request,
         "ledger.html",
         here="compensation",
-        entries=found.entries,
+        entries=found.data,
         next=found.next,
         first=after is None,
-        journal=balances.journal,
-        digits={each.currency: each.minor_digits for each in balances.balances},
-        balanced=balanced(balances.balances),
+        journal=journal,
+        digits={each.currency: each.minor_digits for each in balances},
+        balanced=balanced(balances),
     )
 
 
@@ -57,7 +55,7 @@ async def ledger_csv(request: Request, caller: Reading) -> Response:
                     each.currency,
                     major(each.amount, each.currency),
                 )
-                for each in part.entries
+                for each in part.data
             ]
             after = part.next
 

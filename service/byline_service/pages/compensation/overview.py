@@ -1,19 +1,20 @@
 """The first page of compensation: runs that wait, the accounts of a policy's owners, and its runs."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
 from byline.api.owner_accounts import OwnerAccountsPage, OwnerSearch
-from byline.api.statements import RunDocument, RunPage
+from byline.api.page import Page
+from byline.api.statements import RunDocument
 from byline_service.accounts.scopes import Caller
 from byline_service.api import owner_accounts, statement_runs, statements
 from byline_service.compensation.calendar import EXAMPLES
 from byline_service.compensation.money import minor_digits
 from byline_service.compensation.runs import same_person
+from byline_service.http.pagination import After
 from byline_service.ledger import owner_queries
 from byline_service.pages.compensation.choice import Choice, PolicyName, Reading, choose
 from byline_service.pages.compensation.owner_charts import NAMED, RunColumn, RunSum, owner_bars, run_columns
@@ -46,14 +47,14 @@ async def compensation_page(
     request: Request,
     caller: Reading,
     policy: PolicyName = None,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    after: After = None,
 ) -> Response:
     """Show the runs that wait, and the accounts of all owners under one policy."""
     choice = await choose(request, caller, policy)
-    runs = await _runs(request, caller, choice.name, before)
+    runs = await _runs(request, caller, choice.name, after)
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        amounts = await owner_queries.payable_of_runs(reading, [each.id for each in runs.runs], caller.owners)
+        amounts = await owner_queries.payable_of_runs(reading, [each.id for each in runs.data], caller.owners)
         sums = await owner_queries.totals(reading, choice.name or "", caller.owners)
     found = await _owners(request, caller, choice, sums)
     names, columns = await _columns(request, caller, choice.name)
@@ -66,13 +67,13 @@ async def compensation_page(
         period_example=EXAMPLES[policy_now.policy.period] if policy_now else None,
         currency=_currency(choice, found),
         found=found,
-        drawn=owner_bars(found.owners) if found else [],
+        drawn=owner_bars(found.data) if found else [],
         totals={name: sums.get(name, 0) for name in ACCOUNTS},
         colors=names,
         columns=columns,
-        runs=[(each, run_title(each), amounts.get(each.id, 0)) for each in runs.runs],
+        runs=[(each, run_title(each), amounts.get(each.id, 0)) for each in runs.data],
         runs_next=runs.next,
-        first=before is None,
+        first=after is None,
         waiting=await waiting_runs(request, caller),
     )
 
@@ -110,7 +111,7 @@ async def waiting_runs(request: Request, caller: Caller) -> list[Waiting]:
     """
     if caller.owners is not None:
         return []
-    found = (await statement_runs.list_runs(request, None, 1000, None, waiting=True)).runs
+    found = (await statement_runs.list_runs(request, None, 1000, None, waiting=True)).data
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         amounts = await owner_queries.payable_of_runs(reading, [each.id for each in found], None)
@@ -127,10 +128,10 @@ async def waiting_runs(request: Request, caller: Caller) -> list[Waiting]:
     return sorted(shown, key=lambda each: not each.mine)
 
 
-async def _runs(request: Request, caller: Caller, policy: str | None, before: int | None) -> RunPage:
+async def _runs(request: Request, caller: Caller, policy: str | None, after: str | None) -> Page[RunDocument]:
     if caller.owners is not None:
-        return await statements.list_statements(request, caller, before, LISTED_RUNS)
-    return await statement_runs.list_runs(request, before, LISTED_RUNS, policy)
+        return await statements.list_statements(request, caller, after, LISTED_RUNS)
+    return await statement_runs.list_runs(request, after, LISTED_RUNS, policy)
 
 
 async def _owners(
@@ -139,7 +140,9 @@ async def _owners(
     """Return the owners with the largest payable amounts. None if no run is posted."""
     if choice.name is None or not sums:
         return None
-    return await owner_accounts.search_owners(request, caller, choice.name, OwnerSearch(), DRAWN_OWNERS)
+    return await owner_accounts.search_owners(
+        request, caller, choice.name, OwnerSearch(), slice(DRAWN_OWNERS)
+    )
 
 
 async def _columns(request: Request, caller: Caller, policy: str | None) -> tuple[list[str], list[RunColumn]]:
@@ -156,7 +159,7 @@ async def _columns(request: Request, caller: Caller, policy: str | None) -> tupl
 
 
 async def _posted(request: Request, caller: Caller, policy: str | None) -> list[RunDocument]:
-    found = (await statements.list_statements(request, caller, None, 100)).runs
+    found = (await statements.list_statements(request, caller, None, 100)).data
     return [each for each in found if each.policy == policy][:DRAWN_RUNS]
 
 

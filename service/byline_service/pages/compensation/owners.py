@@ -10,6 +10,7 @@ from starlette.responses import Response
 from byline.api.owner_accounts import OwnerSearch
 from byline.errors import NotFound
 from byline_service.api import ledger, owner_accounts
+from byline_service.http.pagination import After
 from byline_service.pages.compensation.choice import Reading, choose
 from byline_service.pages.compensation.owner_charts import RunSum, owner_bars, run_columns
 from byline_service.pages.compensation.titles import run_title
@@ -27,6 +28,8 @@ class OwnersAddress(OwnerSearch):
 
     policy: Annotated[str | None, Field(max_length=64)] = None
     """Name of the policy. None takes the first."""
+    after: Annotated[int, Field(ge=0, lt=1 << 31)] = 0
+    """Number of owners before the page."""
 
     @field_validator("holding", mode="before")
     @classmethod
@@ -53,7 +56,9 @@ async def owners_page(
     found = (
         None
         if choice.name is None
-        else await owner_accounts.search_owners(request, caller, choice.name, address, LISTED_OWNERS)
+        else await owner_accounts.search_owners(
+            request, caller, choice.name, address, slice(address.after, address.after + LISTED_OWNERS)
+        )
     )
     return page(
         request,
@@ -61,7 +66,7 @@ async def owners_page(
         here="compensation",
         choice=choice,
         found=found,
-        drawn=owner_bars(found.owners) if found else [],
+        drawn=owner_bars(found.data) if found else [],
         state=address,
         size=LISTED_OWNERS,
     )
@@ -75,8 +80,8 @@ async def owners_csv(
     choice = await choose(request, caller, address.policy)
     rows: list[tuple[object, ...]] = []
     if choice.name is not None:
-        found = await owner_accounts.search_owners(request, caller, choice.name, address, None)
-        for each in found.owners:
+        found = await owner_accounts.search_owners(request, caller, choice.name, address, slice(None))
+        for each in found.data:
             amounts = (major(n, found.currency) for n in (each.payable, each.escrow, each.held, each.carried))
             rows.append((each.owner, found.currency, *amounts))
     return csv_response("owners", ("owner", "currency", "payable", "escrow", "held", "carried"), rows)
@@ -87,17 +92,17 @@ async def owner_page(
     request: Request,
     caller: Reading,
     owner: Annotated[str, Query(max_length=1000)],
-    before: Annotated[int | None, Query(ge=1)] = None,
+    after: After = None,
 ) -> Response:
     """Show one owner: accounts by policy, and lines of posted runs."""
-    lines = await owner_accounts.list_owner_statements(request, caller, owner, before, LISTED_LINES)
-    balances = await ledger.list_balances(request, caller, owner=owner)
-    if not (lines.lines or balances.balances):
+    lines = await owner_accounts.list_owner_statements(request, caller, owner, after, LISTED_LINES)
+    balances, _ = await ledger.all_balances(request, caller, owner=owner)
+    if not (lines.data or balances):
         raise NotFound("expected the name of an owner with a line in a posted run, got another one")
     accounts: dict[str, dict[str, int]] = {}
-    for each in balances.balances:
+    for each in balances:
         accounts.setdefault(each.policy, {})[each.account] = each.amount
-    drawn = lines.lines[::-1]
+    drawn = lines.data[::-1]
     _, columns = run_columns(
         [RunSum(each.run.id, run_title(each.run), each.line.payable) for each in drawn],
         {owner: {each.run.id: each.line.payable for each in drawn}},
@@ -108,11 +113,11 @@ async def owner_page(
         here="compensation",
         owner=owner,
         accounts=accounts,
-        currencies={each.policy: (each.currency, each.minor_digits) for each in balances.balances},
-        lines=[(each.run, run_title(each.run), each.line) for each in lines.lines],
+        currencies={each.policy: (each.currency, each.minor_digits) for each in balances},
+        lines=[(each.run, run_title(each.run), each.line) for each in lines.data],
         next=lines.next,
-        first=before is None,
+        first=after is None,
         columns=columns if len({each.run.currency for each in drawn}) == 1 else [],
-        latest=next((each.run for each in lines.lines if each.run.kind != "reversal"), None),
+        latest=next((each.run for each in lines.data if each.run.kind != "reversal"), None),
         query=urlencode({"owner": owner}),
     )

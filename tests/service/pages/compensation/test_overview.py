@@ -33,7 +33,7 @@ def test_an_owner_lands_on_the_own_statements_and_sees_nobody_elses(house):
 
 
 def test_tiles_are_the_ledgers_sums(house):
-    balances = house.client.get("/v1/ledger/balances").json()["balances"]
+    balances = house.client.get("/v1/ledger/balances").json()["data"]
     text = house.get("/compensation").text
     for account, title in (("payable", "Payable"), ("escrow", "In escrow"), ("unallocated", "Unallocated")):
         amount = sum(each["amount"] for each in balances if each["account"] == account)

@@ -54,7 +54,7 @@ def test_an_owner_has_accounts_runs_and_statements(house):
     assert "<h1>Boris &lt;Studio&gt;</h1>" in text
     assert "March 2026" in text
     assert "April 2026" not in text, "a draft is not a statement"
-    line = house.client.get("/v1/statement-lines", params={"owner": owner}).json()["lines"][0]["line"]
+    line = house.client.get("/v1/statement-lines", params={"owner": owner}).json()["data"][0]["line"]
     for name in ("payable", "escrow"):
         assert f'<data value="{line[name] / 100:.2f}"' in text
     assert f"/v1/statements/{house.runs.march}/pdf?owner=Boris+%3CStudio%3E" in text
