@@ -6,19 +6,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
+from byline.api.compensation import Calendar
 from byline.api.owner_accounts import OwnerAccountsPage, OwnerSearch
 from byline.api.page import Page
 from byline.api.statements import RunDocument
 from byline_service.accounts.scopes import Caller
 from byline_service.api import owner_accounts, statement_runs, statements
-from byline_service.compensation.calendar import EXAMPLES
+from byline_service.compensation.calendar import EXAMPLES, last_finished
 from byline_service.compensation.money import minor_digits
 from byline_service.compensation.runs import same_person
 from byline_service.http.pagination import After
-from byline_service.ledger import owner_queries
+from byline_service.ledger import journal_queries, owner_queries
 from byline_service.pages.compensation.choice import Choice, PolicyName, Reading, choose
 from byline_service.pages.compensation.owner_charts import NAMED, RunColumn, RunSum, owner_bars, run_columns
-from byline_service.pages.compensation.titles import run_title
+from byline_service.pages.compensation.policy_words import sentences
+from byline_service.pages.compensation.titles import days_title, period_title, run_title
 from byline_service.pages.csv import csv_response, major
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.rendering import page
@@ -28,6 +30,7 @@ router = APIRouter(prefix="/compensation", include_in_schema=False, route_class=
 DRAWN_OWNERS = 15
 DRAWN_RUNS = 12
 LISTED_RUNS = 20
+PRESETS = 6
 ACCOUNTS = ("payable", "escrow", "held", "carried", "unallocated")
 
 
@@ -40,6 +43,16 @@ class Waiting:
     payable: int
     mine: bool
     """Whether the caller can take the next step, as far as the run's drafter tells."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A finished period that a draft can pay."""
+
+    name: str
+    title: str
+    days: str
+    """First and last day."""
 
 
 @router.get("")
@@ -65,6 +78,8 @@ async def compensation_page(
         here="compensation",
         choice=choice,
         period_example=EXAMPLES[policy_now.policy.period] if policy_now else None,
+        presets=await _presets(request, policy_now.policy.period) if policy_now else [],
+        terms=sentences(policy_now.policy) if policy_now else {},
         currency=_currency(choice, found),
         found=found,
         drawn=owner_bars(found.data) if found else [],
@@ -126,6 +141,19 @@ async def waiting_runs(request: Request, caller: Caller) -> list[Waiting]:
         for each in found
     ]
     return sorted(shown, key=lambda each: not each.mine)
+
+
+async def _presets(request: Request, calendar: Calendar) -> list[Preset]:
+    """Return the last finished periods, the newest first."""
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        moment = await journal_queries.next_moment(reading)
+    found = []
+    for _ in range(PRESETS):
+        period = last_finished(calendar, moment)
+        found.append(Preset(period.name, period_title(period.name), days_title(period.since, period.until)))
+        moment = period.since
+    return found
 
 
 async def _runs(request: Request, caller: Caller, policy: str | None, after: str | None) -> Page[RunDocument]:

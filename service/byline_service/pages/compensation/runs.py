@@ -12,6 +12,7 @@ from byline_service.compensation.eligibility import EXPLANATIONS
 from byline_service.compensation.runs import SamePerson, same_person
 from byline_service.ledger import statement_queries
 from byline_service.pages.compensation.choice import Reading
+from byline_service.pages.compensation.comparison import figures, owner_changes
 from byline_service.pages.compensation.owner_charts import owner_bars
 from byline_service.pages.compensation.titles import days_title, run_title
 from byline_service.pages.errors import PageRoute
@@ -20,6 +21,8 @@ from byline_service.state import AppState
 
 router = APIRouter(prefix="/compensation", include_in_schema=False, route_class=PageRoute)
 DRAWN_OWNERS = 15
+COMPARED = 100
+LISTED_CHANGES = 10
 
 
 @router.get("/runs/{run}")
@@ -36,10 +39,38 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
         days=days_title(statement.since, statement.until) if statement.since and statement.until else None,
         lines=lines,
         drawn=owner_bars(lines[:DRAWN_OWNERS]),
+        change=await _change(request, caller, statement),
         obstacle=await _obstacle(request, caller, statement),
         own=same_person(caller.person, statement.drafted_by),
         explanations=EXPLANATIONS,
     )
+
+
+async def _change(request: Request, caller: Caller, run: StatementDocument) -> dict[str, object] | None:
+    """Compare an allocation with the posted one before it. None if there is none."""
+    if run.kind != "allocation" or caller.owners is not None:
+        return None
+    posted = (await statements.list_statements(request, caller, None, COMPARED)).data
+    before = next(
+        (
+            each
+            for each in posted
+            if (each.policy, each.kind) == (run.policy, "allocation")
+            and (each.period or "") < (run.period or "")
+        ),
+        None,
+    )
+    if before is None:
+        return None
+    other = await statements.get_statement(request, caller, before.id)
+    changes = owner_changes(other, run)
+    return {
+        "before": other,
+        "titles": (run_title(other), run_title(run)),
+        "figures": figures(other, run),
+        "changes": changes[:LISTED_CHANGES],
+        "count": len(changes),
+    }
 
 
 def _place(statement: StatementDocument, line: StatementLine) -> tuple[int, str]:
