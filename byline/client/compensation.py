@@ -14,6 +14,7 @@ from byline.api.compensation import (
     PolicyBody,
     PolicyDocument,
 )
+from byline.api.owner_accounts import OwnerAccounts, OwnerAccountsPage, OwnerSearch, OwnerStatement
 from byline.api.page import Page
 from byline.api.receipts import Receipt, SigningKeyDocument
 from byline.api.rosters import RosterDocument
@@ -333,6 +334,44 @@ def statement_csv(run: str, owner: str | None = None) -> Flow[str]:
         owner: Name of an owner, to select their line.
     """
     return get(f"{path_of('statements', run)}.csv", bytes.decode, _of_owner(owner))
+
+
+def owner_accounts(
+    policy: str, search: OwnerSearch | None = None, page_size: int | None = None
+) -> Pages[OwnerAccounts]:
+    """Iterate over owners with the balances of their accounts under a policy.
+
+    Args:
+        policy: Name of the policy.
+        search: Search and order of the owners. None lists all, the largest payable amount first.
+        page_size: Number of owners to fetch at a time.
+    """
+    given = {} if search is None else search.model_dump(exclude_defaults=True, exclude_none=True)
+    query = [("policy", policy), *((name, str(value)) for name, value in given.items())]
+    return Pages(
+        path=path_of("ledger", "owners"), document=OwnerAccountsPage, query=query, page_size=page_size
+    )
+
+
+def owner_statements(owner: str, page_size: int | None = None) -> Pages[OwnerStatement]:
+    """Iterate over an owner's lines of posted runs, newest first.
+
+    Args:
+        owner: Name of the owner.
+        page_size: Number of lines to fetch at a time.
+    """
+    path = path_of("statement-lines")
+    return Pages(path=path, document=Page[OwnerStatement], query=_of_owner(owner), page_size=page_size)
+
+
+def statement_pdf(run: str, owner: str | None = None) -> Flow[bytes]:
+    """Read a statement as a PDF file.
+
+    Args:
+        run: Id of the run.
+        owner: Name of an owner, to whom it is addressed.
+    """
+    return get(path_of("statements", run, "pdf"), bytes, _of_owner(owner))
 
 
 def ledger(policy: str | None = None, page_size: int | None = None) -> Pages[EntryDocument]:

@@ -32,8 +32,10 @@ from byline_service.api import (
     keys,
     ledger,
     openapi,
+    owner_accounts,
     policies,
     rosters,
+    run_previews,
     sessions,
     signing_keys,
     statement_runs,
@@ -54,10 +56,10 @@ from byline_service.ledger.verify_job import Verifier
 from byline_service.maintenance import run_maintenance, write
 from byline_service.observability.metrics import Metrics
 from byline_service.observability.tracing import Tracing, TracingMiddleware
-from byline_service.pages import ask, statement_print
-from byline_service.pages import compensation as compensation_pages
+from byline_service.pages import ask
 from byline_service.pages import indexes as index_pages
 from byline_service.pages import usage as usage_pages
+from byline_service.pages.compensation.routes import PAGES as COMPENSATION_PAGES
 from byline_service.settings import Settings
 from byline_service.signing.configured_keys import read_keyring
 from byline_service.state import AppState
@@ -70,7 +72,18 @@ from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.switcher import Switcher
 
 log = structlog.get_logger("service")
-COMPENSATION = (events, signing_keys, policies, rosters, holds, statement_runs, statements, ledger)
+COMPENSATION = (
+    events,
+    signing_keys,
+    policies,
+    rosters,
+    holds,
+    run_previews,
+    statement_runs,
+    statements,
+    ledger,
+    owner_accounts,
+)
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
 
 Scores are positive where training on an example raised the target (lowered the loss). Failures are
@@ -118,9 +131,8 @@ def create_app(
         *COMPENSATION,
         ask,
         index_pages,
-        compensation_pages,
+        *COMPENSATION_PAGES,
         usage_pages,
-        statement_print,
     ):
         app.include_router(module.router)
     app.include_router(versions.alias_router)

@@ -147,6 +147,11 @@ class Settings(BaseSettings):
     """Seconds between two checks for changed aliases and new quality cards."""
     drain_seconds: float = Field(default=1.0, ge=0)
     """Seconds after SIGTERM for which `/readyz` answers 503 before new connections are refused."""
+    letterhead: str = ""
+    """Sender on PDF statements: the name, then lines of the address and contact. A file in the folder of secrets may
+    have them."""
+    statement_fonts: Annotated[tuple[LocalPath, ...], NoDecode] = ()
+    """TrueType fonts for letters of names beyond Latin, Greek and Cyrillic on PDF statements, separated by commas."""
     traces_endpoint: str | None = Field(
         default=None,
         validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
@@ -181,7 +186,7 @@ class Settings(BaseSettings):
         """Return whether the service listens on loopback only."""
         return self.host in LOOPBACK and set(self.allowed_hosts) <= set(LOOPBACK)
 
-    @field_validator("baselines", "allowed_hosts", mode="before")
+    @field_validator("baselines", "allowed_hosts", "statement_fonts", mode="before")
     @classmethod
     def _words(cls, given: Any) -> Any:
         """Split a comma-separated list, as environments and command lines pass it."""

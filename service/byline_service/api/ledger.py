@@ -27,6 +27,7 @@ Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
 FINDINGS = 100
 """Findings that are listed."""
 PolicyFilter = Annotated[str | None, Query(max_length=64)]
+OwnerFilter = Annotated[str | None, Query(max_length=1000, description="Name of the only owner")]
 
 
 @router.get("", operation_id="list_ledger", responses=problem_responses(422))
@@ -53,10 +54,11 @@ async def list_balances(
     after: After = None,
     limit: Limit = 100,
     policy: PolicyFilter = None,
+    owner: OwnerFilter = None,
 ) -> BalancePage:
     """Add up the accounts, by policy, account and owner."""
     place = place_of(after, tuple[Text, Text, Text, Text])
-    found, journal = await _balances(request, caller, policy)
+    found, journal = await _balances(request, caller, policy, owner)
     rest = [each for each in found if place is None or each.place > place]
     shown, following = cut(rest, limit, lambda each: each.place)
     return BalancePage(
@@ -68,7 +70,7 @@ async def list_balances(
 
 
 async def all_balances(
-    request: Request, caller: Caller, policy: str | None = None
+    request: Request, caller: Caller, policy: str | None = None, owner: str | None = None
 ) -> tuple[list[BalanceDocument], int]:
     """Add up all accounts that a caller may see.
 
@@ -76,18 +78,25 @@ async def all_balances(
         request: The request.
         caller: The reader.
         policy: The only policy. None for all.
+        owner: The only owner. None for all.
 
     Returns:
         The balances, and the sequence number of the last journal record.
     """
-    found, journal = await _balances(request, caller, policy)
+    found, journal = await _balances(request, caller, policy, owner)
     return [_balance(each) for each in found], journal
 
 
-async def _balances(request: Request, caller: Caller, policy: str | None) -> tuple[list[Balance], int]:
+async def _balances(
+    request: Request, caller: Caller, policy: str | None, owner: str | None
+) -> tuple[list[Balance], int]:
+    if owner is not None:
+        caller.require_owner(owner)
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
-        found = await entry_queries.account_balances(reading, policy, caller.owners)
+        found = await entry_queries.account_balances(
+            reading, policy, caller.owners if owner is None else {owner}
+        )
         return found, await journal_queries.last_sequence(reading)
 
 

@@ -140,12 +140,16 @@ async def list_runs(
     after: After = None,
     limit: Limit = 100,
     policy: Annotated[str | None, Query(max_length=64)] = None,
+    *,
+    waiting: Annotated[
+        bool, Query(description="Only runs that wait for an approval or for the posting")
+    ] = False,
 ) -> Page[RunDocument]:
     """List the runs, the newest first."""
     service: AppState = request.app.state.service
     (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
-        found = await statement_queries.page(reading, last, limit + 1, policy)
+        found = await statement_queries.page(reading, last, limit + 1, policy, waiting=waiting)
     return run_page(found, limit)
 
 

@@ -106,7 +106,7 @@ def _document(
             "refused": divided.refused if divided and all_events else [],
             "restrictions": _restrictions(statement) if all_events else [],
             "lines": [StatementLine(**line.model_dump()) for line in lines],
-            "totals": _totals(statement) if whole else None,
+            "totals": statement_totals(statement) if whole else None,
             "sha256": statement.sha256,
         }
     )
@@ -121,7 +121,8 @@ def _restrictions(statement: Statement) -> list[dict[str, Any]]:
     return [each.document() for each in named]
 
 
-def _totals(statement: Statement) -> StatementTotals:
+def statement_totals(statement: Statement) -> StatementTotals:
+    """Sum the lines of a statement."""
     sums = {"funding": 0, "payable": 0, "carried": 0, "escrow": 0, "held": 0, "unallocated": 0}
     for entry in statement.entries():
         sums[entry.account] += entry.amount

@@ -107,8 +107,9 @@ def division_columns(statement: Statement) -> dict[str, Any]:
 
 async def count_open(transaction: Connection, policy: str) -> int:
     """Count the runs of a policy that are neither posted nor ended."""
-    ended = select(run_steps.c.run_id).where(run_steps.c.step != "approval")
-    chosen = select(func.count()).where(statement_runs.c.policy == policy, statement_runs.c.id.not_in(ended))
+    chosen = select(func.count()).where(
+        statement_runs.c.policy == policy, statement_runs.c.id.not_in(_ended())
+    )
     return int((await transaction.execute(chosen)).scalar_one())
 
 
@@ -167,7 +168,12 @@ async def find(transaction: Connection, run_id: str) -> tuple[RunRow, Run]:
 
 
 async def page(
-    transaction: Connection, before: int | None, limit: int, policy: str | None = None
+    transaction: Connection,
+    before: int | None,
+    limit: int,
+    policy: str | None = None,
+    *,
+    waiting: bool = False,
 ) -> list[RunRow]:
     """Return runs, the newest first.
 
@@ -176,12 +182,15 @@ async def page(
         before: Only runs older than this sequence.
         limit: Most runs to return.
         policy: Only runs of this policy.
+        waiting: Only runs that are neither posted nor ended.
     """
     chosen = _chosen().order_by(statement_runs.c.sequence.desc()).limit(limit)
     if before is not None:
         chosen = chosen.where(statement_runs.c.sequence < before)
     if policy is not None:
         chosen = chosen.where(statement_runs.c.policy == policy)
+    if waiting:
+        chosen = chosen.where(statement_runs.c.id.not_in(_ended()))
     return await _rows(transaction, chosen)
 
 
@@ -230,6 +239,11 @@ async def is_reversed(transaction: Connection, run_id: str) -> bool:
         .where(statement_runs.c.reverses == run_id, run_steps.c.step == "posting")
     )
     return (await transaction.execute(chosen)).first() is not None
+
+
+def _ended() -> Select[Any]:
+    """Select the ids of runs that are posted, void or rejected."""
+    return select(run_steps.c.run_id).where(run_steps.c.step != "approval")
 
 
 def _chosen() -> Select[Any]:

@@ -1,14 +1,16 @@
 // Buttons with effects: they ask for confirmation, and a repeated press has no further effect.
+import { minorOf } from "./amounts.js";
 import { get, send } from "./api.js";
 import { confirmed, during, freshKey } from "./confirm.js";
 import { element } from "./dom.js";
 import { whole } from "./numbers.js";
 
-for (const button of document.querySelectorAll("[data-post], [data-put]")) {
-  const { post, put, body, ...words } = button.dataset;
+for (const button of document.querySelectorAll("[data-post], [data-put], [data-delete]")) {
+  const { post, put, delete: gone, body, ...words } = button.dataset;
+  const method = gone ? "DELETE" : put ? "PUT" : "POST";
   button.addEventListener("click", () =>
     confirmed(words, async (key) => {
-      await send(put ? "PUT" : "POST", put ?? post, body ? JSON.parse(body) : undefined, { "Idempotency-Key": key });
+      await send(method, gone ?? put ?? post, body ? JSON.parse(body) : undefined, { "Idempotency-Key": key });
       location.reload();
     }),
   );
@@ -22,7 +24,11 @@ function draftOf(form) {
   const { draft: kind, policy, run } = form.dataset;
   const values = new FormData(form);
   if (kind === "allocation") return { kind: values.get("kind"), policy, period: values.get("period").trim() || null };
-  if (kind === "release") return { kind, policy, reason: values.get("reason") };
+  if (kind === "release") {
+    const { owner, digits, account = "escrow" } = form.dataset;
+    const amounts = owner ? { [owner]: minorOf(values.get("amount"), Number(digits)) } : null;
+    return { kind, policy, account, reason: values.get("reason"), amounts };
+  }
   return { kind, run, reason: values.get("reason") };
 }
 

@@ -7,10 +7,10 @@ const at = (id) => document.getElementById(id);
 // The address to return to, on this service only. It includes the origin, since a path with two leading slashes would
 // name another host.
 function destination() {
-  const next = new URLSearchParams(location.search).get("next") ?? "/";
-  if (!URL.canParse(next, location.origin)) return "/";
+  const next = new URLSearchParams(location.search).get("next") ?? "/start";
+  if (!URL.canParse(next, location.origin)) return "/start";
   const url = new URL(next, location.origin);
-  return url.origin === location.origin && url.pathname !== "/login" ? url.href : "/";
+  return url.origin === location.origin && url.pathname !== "/login" ? url.href : "/start";
 }
 
 async function signIn(form) {

@@ -15,6 +15,7 @@ from byline.client import (
     KeyReused,
     NewKeyBody,
     NotPayable,
+    OwnerSearch,
     PolicyBody,
     ReleaseBody,
     ReversalBody,
@@ -101,6 +102,13 @@ def test_from_events_to_a_statement_and_back(people, ledger_clock):
     assert (ash.statement(run.id).lines, ash.statement(run.id).totals) == (statement.lines, None)
     assert [each.id for each in ash.statements(page_size=1)] == [run.id]
     assert statement.lines[0].owner in ada.statement_csv(run.id, owner=statement.lines[0].owner)
+    owner = statement.lines[0].owner
+    assert ash.statement_pdf(run.id, owner=owner).startswith(b"%PDF-")
+    assert [(each.run.id, each.line) for each in ash.owner_statements(owner)] == [
+        (run.id, statement.lines[0])
+    ]
+    found = list(ada.owner_accounts("royalties", OwnerSearch(sort="owner", order="asc"), page_size=2))
+    assert [each.owner for each in found] == [line.owner for line in statement.lines]
     assert sum(each.amount for each in ada.ledger("royalties", page_size=2)) == 0
     assert sum(each.amount for each in ada.balances()) == 0
     assert (run.period, run.warnings) == ("2026-03", [])

@@ -1,0 +1,50 @@
+"""The page of policies: terms in sentences, the history of each, and the form of another revision."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from byline.api.accounts import Scope
+from byline.api.currencies import MINOR_DIGITS
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Caller
+from byline_service.api import policies
+from byline_service.compensation.money import format_minor
+from byline_service.pages.compensation.choice import PolicyName, choose
+from byline_service.pages.compensation.policy_words import body_of, changes, sentences
+from byline_service.pages.errors import PageRoute
+from byline_service.pages.rendering import page
+
+router = APIRouter(prefix="/compensation", include_in_schema=False, route_class=PageRoute)
+
+
+@router.get("/policies")
+async def policies_page(
+    request: Request, caller: Annotated[Caller, requires(Scope.READ)], policy: PolicyName = None
+) -> Response:
+    """Show a policy in sentences with its history, newest revision first."""
+    choice = await choose(request, caller, policy)
+    found = [] if choice.name is None else (await policies.get_policy(request, choice.name, None, 1000)).data
+    revisions = sorted((each.policy for each in found), key=lambda each: each.revision)
+    newest = revisions[-1] if revisions else None
+    return page(
+        request,
+        "policies.html",
+        here="compensation",
+        choice=choice,
+        newest=newest,
+        terms=sentences(newest) if newest else {},
+        history=[
+            (after, changes(before, after)) for before, after in zip(revisions, revisions[1:], strict=False)
+        ][::-1],
+        first=revisions[0] if revisions else None,
+        base=body_of(newest) if newest else None,
+        written={
+            name: format_minor(getattr(newest, name), newest.currency) for name in ("pool", "budget", "floor")
+        }
+        if newest
+        else {},
+        currencies=sorted(MINOR_DIGITS),
+        digits=MINOR_DIGITS,
+    )
