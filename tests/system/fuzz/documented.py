@@ -21,6 +21,7 @@ CROSS_FIELD = (
     "revise_policy",
     "place_hold",
     "end_hold",
+    "record_party",
 )
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
@@ -28,7 +29,7 @@ body. They may refuse bodies that the schema allows."""
 PAGED = (
     "get_alias_history", "get_policy", "list_aliases", "list_audit", "list_balances", "list_events", "list_examples",
     "list_holds", "list_rosters",
-    "list_indexes", "list_keys", "list_ledger", "list_owners", "list_persons", "list_policies", "list_runs",
+    "list_indexes", "list_keys", "list_ledger", "list_owners", "list_parties", "list_persons", "list_policies", "list_runs",
     "list_self_influence", "list_signing_keys", "list_statements", "list_usage", "list_versions",
 )  # fmt: skip
 """A cursor is any text to the schema, and only that of a page to the service."""
