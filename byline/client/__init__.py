@@ -5,6 +5,7 @@ from byline.api.attributions import Progress
 from byline.api.compensation import PolicyBody, Quality
 from byline.api.holds import HoldBody, Subject
 from byline.api.owner_accounts import OwnerSearch
+from byline.api.parties import PartyBody, PartyDetails, PartyIdentifiers
 from byline.api.statements import AdjustmentBody, AllocationBody, ReleaseBody, ReversalBody
 from byline.client.client import AsyncClient, Client
 from byline.client.errors import (
@@ -52,6 +53,9 @@ __all__ = [
     "NotFound",
     "NotPayable",
     "OwnerSearch",
+    "PartyBody",
+    "PartyDetails",
+    "PartyIdentifiers",
     "PolicyBody",
     "Progress",
     "Quality",

@@ -3,6 +3,7 @@
 from byline.client import accounts, attributions, compensation
 from byline.client import holds as holds_
 from byline.client import indexes as indexes_
+from byline.client import parties as parties_
 from byline.client import versions as versions_
 from byline.client.asynchronous import AsyncBase
 from byline.client.methods import Listing, Method
@@ -57,6 +58,10 @@ class _Methods:
     policy = Listing(compensation.policy)
     record_roster = Method(compensation.record_roster)
     rosters = Listing(compensation.rosters)
+    record_party = Method(parties_.record_party)
+    parties = Listing(parties_.parties)
+    party = Method(parties_.party)
+    erase_party_details = Method(parties_.erase_party_details)
     draft_run = Method(compensation.draft_run)
     place_hold = Method(holds_.place_hold)
     end_hold = Method(holds_.end_hold)

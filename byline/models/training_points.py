@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from byline.api.example import Example
-from byline.errors import BylineError, InvalidTask, UnsupportedModel
+from byline.api.owner_labels import OwnerSpellings
+from byline.errors import BylineError, InvalidInput, InvalidTask, UnsupportedModel
 from byline.loading.failures import OUT_OF_MEMORY, error_place, error_text, task_code_failures
 from byline.models.device import CPU, to_device
 from byline.task import Batch, Item, Task, TrainSet
@@ -84,8 +85,13 @@ def _read(train_set: TrainSet, row: int, name: str) -> Item:
         raise InvalidTask(f"{name}: {error}") from error
 
 
-def describe_row(task: Task, row: int) -> Example:
-    """Take the metadata of one row.
+def describe_row(task: Task, row: int, spellings: OwnerSpellings | None = None) -> Example:
+    """Take the metadata of one row, with its owner's label in one spelling.
+
+    Args:
+        task: The Task.
+        row: The row.
+        spellings: Notes the owner's spelling.
 
     Raises:
         InvalidTask: `Task.describe` fails, or returns something else. The message names the row.
@@ -99,7 +105,11 @@ def describe_row(task: Task, row: int) -> Example:
         raise InvalidTask(
             f"expected Task.describe({row}) to return a byline.api.example.Example, got {type(example).__name__}"
         )
-    return example
+    try:
+        owner = (spellings or OwnerSpellings()).label(example.owner)
+    except InvalidInput as error:
+        raise InvalidTask(f"Task.describe({row}): {error}") from error
+    return example if owner == example.owner else example.model_copy(update={"owner": owner})
 
 
 def collate_items(task: Task, items: Sequence[Item], device: torch.device = CPU) -> Batch:

@@ -81,6 +81,10 @@ class AppState:
         """Return the attributor that answers now under each name."""
         return {name: each.attributor for name, each in self.versions.served.items()}
 
+    def owners(self) -> set[str]:
+        """Return the owners of the served indexes."""
+        return {owner for each in self.versions.served.values() for owner, _, _ in each.catalogue.owners}
+
     def own_name(self, name: str) -> str:
         """Return an index's own name for the name or an alias of it. A name that is not served stays as it is."""
         served = self.versions.served.get(name)

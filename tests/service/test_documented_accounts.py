@@ -37,7 +37,7 @@ def run(command, folder, **settings):
 
 
 def test_the_commands(tmp_path):
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
     data = tmp_path / "data"
     key_id = None
     for command in COMMANDS:

@@ -6,7 +6,8 @@ import pytest
 from confusable_homoglyphs.confusables import confusables_data
 
 from byline.errors import InvalidInput
-from byline_service.person_names import DIRECTION, person_name, skeleton, skeletons
+from byline.skeletons import DIRECTION, skeleton, skeletons
+from byline_service.person_names import person_name
 
 ALIKE = [
     ("ada", "\u0430d\u0430"),  # Cyrillic

@@ -69,9 +69,12 @@ class Sources:
     @cached_property
     def survey(self) -> Survey:
         """Digests and metadata of the training set. The first use reads all of it."""
-        return scan_training_set(
+        found = scan_training_set(
             self._loaded.task, lambda done, rows: self._observer.progress("read training set", done, rows)
         )
+        for notice in found.spellings.notices():
+            self._observer.message(notice)
+        return found
 
     def identity(self, plan: BuildPlan) -> BuildIdentity:
         """Identify the index that a plan makes.

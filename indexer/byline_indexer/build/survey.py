@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from byline.api.owner_labels import OwnerSpellings
 from byline.digests import content_digest, first_bits
 from byline.errors import InvalidTask
 from byline.loading.failures import task_code_failures
@@ -33,6 +34,8 @@ class Survey:
     """Short digests of every item: later readings are compared with these."""
     examples: ExampleSpool = field(compare=False)
     """Metadata of every row."""
+    spellings: OwnerSpellings = field(compare=False)
+    """Spellings of the owners."""
 
 
 def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None = None) -> Survey:
@@ -51,9 +54,9 @@ def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None
     rows = len(task.train_set)
     digest = hashlib.sha256()
     id_hashes = np.empty(rows, dtype=np.uint64)
-    rows_R, examples = np.empty(rows, dtype=np.uint64), ExampleSpool()
+    rows_R, examples, spellings = np.empty(rows, dtype=np.uint64), ExampleSpool(), OwnerSpellings()
     for row in range(rows):
-        item_digest, text, example_id = read_row(task, row)
+        item_digest, text, example_id = read_row(task, row, spellings)
         digest.update(item_digest + content_digest(text))
         rows_R[row] = first_bits(item_digest)
         examples.append(text)
@@ -61,16 +64,21 @@ def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None
         if on_progress and (row + 1 == rows or row % REPORT_EVERY == 0):
             on_progress(row + 1, rows)
     _refuse_shared_ids(examples, id_hashes)
-    return Survey(rows, digest.hexdigest(), rows_R, examples)
+    return Survey(rows, digest.hexdigest(), rows_R, examples, spellings)
 
 
-def read_row(task: Task, row: int) -> tuple[bytes, str, str]:
+def read_row(task: Task, row: int, spellings: OwnerSpellings | None = None) -> tuple[bytes, str, str]:
     """Read one row: the digest of its item, its metadata as JSON, and its id.
+
+    Args:
+        task: Declares it.
+        row: The row.
+        spellings: Notes the owner's spelling.
 
     Raises:
         InvalidTask: One of the two cannot be read.
     """
-    example = describe_row(task, row)
+    example = describe_row(task, row, spellings)
     with task_code_failures(f"writing Task.describe({row}) as JSON", "correct its result for that row"):
         text = example.model_dump_json()
     return _item_digest(task, row), text, example.id

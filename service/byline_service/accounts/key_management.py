@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from byline.api.accounts import Scope
+from byline.api.owner_labels import owner_label
 from byline.errors import Conflict, InvalidInput
 from byline_service.accounts import audit, key_queries, persons
 from byline_service.accounts.key_queries import StoredKey
@@ -55,6 +56,11 @@ class NewKey:
         if not (len(self.name.strip()) > 0 and len(self.name) <= 100 and self.name.isprintable()):
             raise InvalidInput(f"expected name to be 1 to 100 printable characters, got {len(self.name)}")
         object.__setattr__(self, "person", person_name(self.person))
+        if self.owners is not None:
+            labels = frozenset(filter(None, map(owner_label, self.owners)))
+            if not labels:
+                raise InvalidInput("expected labels of owners, got spaces alone")
+            object.__setattr__(self, "owners", labels)
 
 
 async def create(transaction: Connection, caller: Caller, wanted: NewKey, secret: bytes) -> ApiKey:

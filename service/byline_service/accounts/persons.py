@@ -8,11 +8,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from byline.errors import InvalidInput
+from byline.skeletons import skeletons
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection
 from byline_service.database.tables.accounts import person_skeletons, persons
-from byline_service.person_names import skeletons
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Keys over HTTP, for admins. A key is shown in the answer that makes it, and never again."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -22,6 +23,7 @@ from byline_service.accounts.scopes import Caller
 from byline_service.http.bodies import json_body, request_body
 from byline_service.http.pagination import After, Limit, Text, cut, place_of
 from byline_service.http.problems import problem_responses
+from byline_service.ledger import party_queries
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
@@ -91,7 +93,9 @@ async def create_key(request: Request, caller: Admin) -> NewKey:
         requests_per_minute=body.requests_per_minute,
         queries_per_minute=body.queries_per_minute,
     )
+    served = set() if wanted.owners is None else await asyncio.to_thread(service.owners)
     async with service.database.begin() as transaction:
+        await party_queries.require_known_owners(transaction, wanted.owners or (), served)
         made = await key_management.create(transaction, caller, wanted, service.accounts.secrets.current)
         stored = await key_queries.get_key(transaction, made.id)
     return NewKey(key=made.text, **vars(described(stored)))

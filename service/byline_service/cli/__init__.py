@@ -1,8 +1,8 @@
-"""Commands of the service: `serve`, `migrate`, `settings`, `keys`, `versions`, `ledger`. They import heavy modules late."""
+"""Commands: `serve`, `migrate`, `settings`, `keys`, `parties`, `versions`, `ledger`. They import heavy modules late."""
 
 import typer
 
-from byline_service.cli import keys, ledger, migrate, serve, settings, versions
+from byline_service.cli import keys, ledger, migrate, parties, serve, settings, versions
 
 
 def register(app: typer.Typer) -> None:
@@ -11,5 +11,6 @@ def register(app: typer.Typer) -> None:
     app.command()(migrate.migrate)
     app.command()(settings.settings)
     app.add_typer(keys.app, name="keys")
+    app.add_typer(parties.app, name="parties")
     app.add_typer(versions.app, name="versions")
     app.add_typer(ledger.app, name="ledger")

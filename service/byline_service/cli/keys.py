@@ -43,6 +43,7 @@ def create(
     from byline_service.accounts import key_management
     from byline_service.accounts.audit import OPERATOR
     from byline_service.accounts.secret import read_secrets
+    from byline_service.ledger import party_queries
 
     settings = read_settings()
     wanted = key_management.NewKey(
@@ -58,6 +59,7 @@ def create(
     async def work(database: "Database") -> "ApiKey":
         secret = read_secrets(settings, is_sqlite=database.is_sqlite).current
         async with database.begin() as transaction:
+            await party_queries.require_known_owners(transaction, wanted.owners or (), ())
             return await key_management.create(transaction, OPERATOR, wanted, secret)
 
     _show(with_database(settings, work))

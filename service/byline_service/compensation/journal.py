@@ -15,6 +15,7 @@ from pydantic import Field
 from byline.api.receipts import Integer
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
+from byline_service.compensation.parties import PartyErased, PartyRecorded
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.rosters import RosterRecorded
 from byline_service.compensation.statements import Statement
@@ -96,7 +97,9 @@ Fact = Annotated[
     | RunDrafted
     | RunStepped
     | HoldPlaced
-    | HoldEnded,
+    | HoldEnded
+    | PartyRecorded
+    | PartyErased,
     Field(discriminator="kind"),
 ]
 """Content of a record."""

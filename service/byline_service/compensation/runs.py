@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from byline.api.statements import State, Step
 from byline.errors import Conflict, Forbidden, InvalidInput
+from byline.skeletons import skeletons
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.restrictions import Restriction, Restrictions
 from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
-from byline_service.person_names import skeletons
 
 OPEN: tuple[State, ...] = ("draft", "approved")
 """States of a run that can still be posted."""

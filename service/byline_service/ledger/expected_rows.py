@@ -38,6 +38,8 @@ def expected_rows(book: ReplayedLedger) -> dict[Table, dict[tuple[Any, ...], Row
         tables.rosters: roster_queries.expected(book.rosters),
         tables.holds: hold_queries.expected_holds(book.holds),
         tables.hold_ends: hold_queries.expected_ends(book.holds),
+        tables.parties: _parties(book),
+        tables.party_labels: _party_labels(book),
     }
     return {
         table: {tuple(row[column.name] for column in table.primary_key.columns): row for row in rows}
@@ -66,6 +68,25 @@ def _signing_keys(book: ReplayedLedger) -> Iterable[Row]:
             "public_key": key.text,
             "added_at": parse_timestamp(stamp.at),
         }
+
+
+def _parties(book: ReplayedLedger) -> Iterable[Row]:
+    for party_id, revisions in book.parties.revisions.items():
+        for sequence, party in revisions:
+            stamp = book.party_stamps[party_id, party.revision]
+            yield {
+                "id": party_id,
+                "revision": party.revision,
+                "sequence": sequence,
+                "name": party.name,
+                "recorded_by": stamp.person,
+                "recorded_at": parse_timestamp(stamp.at),
+            }
+
+
+def _party_labels(book: ReplayedLedger) -> Iterable[Row]:
+    for label, (sequence, party) in book.parties.labels.items():
+        yield {"label": label, "party": party, "sequence": sequence}
 
 
 def _policies(book: ReplayedLedger) -> Iterable[Row]:

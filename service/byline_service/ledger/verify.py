@@ -14,7 +14,7 @@ from byline_service.compensation.replay.journal_replay import LedgerReplay
 from byline_service.compensation.replay.ledger import Finding, ReplayedLedger
 from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection, Database
-from byline_service.ledger import journal_queries, statement_queries
+from byline_service.ledger import journal_queries, party_queries, statement_queries
 from byline_service.ledger.expected_rows import expected_rows
 from byline_service.ledger.heads import Head, HeadCheck
 from byline_service.ledger.journal_queries import Row
@@ -72,6 +72,7 @@ async def verify(database: Database, noted: Sequence[Head] = ()) -> Verification
             book.findings += await _compared(reading, table, rows)
         book.findings += await trigger_findings(reading)
         audit = await replay_audit(reading, noted)
+        book.findings += await party_queries.wrong_details(reading, book.parties)
     return Verification(
         findings=book.findings + audit.findings,
         records=book.head[0],

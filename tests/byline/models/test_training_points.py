@@ -160,6 +160,14 @@ def test_descriptions_name_row_and_field() -> None:
         describe_row(replace(declared, describe=lambda row: {}), 0)  # type: ignore[arg-type, return-value]
 
 
+def test_an_owner_has_one_spelling() -> None:
+    names = ["Zoe\u0308 ", "Zo\u00eb", " ", "a\u202eb"]
+    declared = task(describe=lambda row: Example(id=str(row), owner=names[row]))
+    assert [describe_row(declared, row).owner for row in range(3)] == ["Zo\u00eb", "Zo\u00eb", None]
+    with pytest.raises(InvalidTask, match=r"describe\(3\): .*U\+202E"):
+        describe_row(declared, 3)
+
+
 def test_the_check_of_a_model_names_the_row_as_well() -> None:
     def load(bad: Any) -> None:
         items = [bad if row == 20 else (INPUTS[row], torch.tensor(0)) for row in range(ROWS)]  # 20 is probed

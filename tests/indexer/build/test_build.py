@@ -253,3 +253,13 @@ def test_an_index_lies_nowhere_but_in_its_directory(config: Config, tmp_path: Pa
     shutil.move(built.path, moved)
     with AttributionIndex.open(moved) as index:
         assert index.rows == 90
+
+
+def test_spellings_of_an_owner_are_one_and_told(config: Config, task_file: TaskFile) -> None:
+    path = task_file()
+    spelled = r"""owner=["Zo\u00eb", "Zoe\u0308", " Zo\u00eb ", "ada"][row % 4]"""
+    path.write_text(path.read_text().replace('owner=f"owner-{row % 4}"', spelled))
+    recorder = Recorder()
+    with AttributionIndex.open(build(config("trak", task=path), recorder).path) as index:
+        assert index.owners.names == ("Zo\u00eb", "ada")
+    assert any(text.startswith("1 owners had several spellings") for text in recorder.said), recorder.said

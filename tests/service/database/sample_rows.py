@@ -176,6 +176,20 @@ SAMPLES = {
             }
         ]
     },
+    "0011_parties": {
+        "parties": [
+            {
+                "id": "p" * 16,
+                "revision": 1,
+                "sequence": 1,
+                "name": "ä party",
+                "recorded_by": "ada",
+                "recorded_at": MOMENT,
+            }
+        ],
+        "party_labels": [{"label": "ä party", "party": "p" * 16, "sequence": 1}],
+        "party_details": [{"party": "p" * 16, "revision": 1, "salt": "s", "document": "{}"}],
+    },
 }
 
 ADDED = {"persons": 1, "person_skeletons": 1}

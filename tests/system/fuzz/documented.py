@@ -21,16 +21,37 @@ CROSS_FIELD = (
     "revise_policy",
     "place_hold",
     "end_hold",
+    "record_party",
 )
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
 body. They may refuse bodies that the schema allows."""
 PAGED = (
-    "get_alias_history", "get_policy", "list_aliases", "list_audit", "list_balances", "list_events",
-    "list_examples", "list_holds", "list_indexes", "list_keys", "list_ledger", "list_owner_accounts",
-    "list_owner_statements", "list_owners", "list_persons", "list_policies", "list_rosters", "list_runs",
-    "list_self_influence", "list_signing_keys", "list_statements", "list_usage", "list_versions",
-)  # fmt: skip
+    "get_alias_history",
+    "get_policy",
+    "list_aliases",
+    "list_audit",
+    "list_balances",
+    "list_events",
+    "list_examples",
+    "list_holds",
+    "list_indexes",
+    "list_keys",
+    "list_ledger",
+    "list_owner_accounts",
+    "list_owner_statements",
+    "list_owners",
+    "list_parties",
+    "list_persons",
+    "list_policies",
+    "list_rosters",
+    "list_runs",
+    "list_self_influence",
+    "list_signing_keys",
+    "list_statements",
+    "list_usage",
+    "list_versions",
+)
 """A cursor is any text to the schema, and only that of a page to the service."""
 ACCEPTED = ("2xx", "401", "403", "404", "409", "412", "429", "503")
 """Statuses of documented requests: never 422, save for the operations above."""

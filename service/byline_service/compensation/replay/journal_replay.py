@@ -16,7 +16,8 @@ from byline_service.compensation.journal import (
     RunDrafted,
     SigningKeyAdded,
 )
-from byline_service.compensation.replay import drafts, holds, records, steps
+from byline_service.compensation.parties import PartyErased, PartyRecorded
+from byline_service.compensation.replay import drafts, holds, parties, records, steps
 from byline_service.compensation.replay.drafts import events_of
 from byline_service.compensation.replay.ledger import ReplayedLedger
 from byline_service.compensation.rosters import RosterRecorded
@@ -86,5 +87,7 @@ class LedgerReplay:
             records.add_roster(ledger, record, fact)
         elif isinstance(fact, HoldPlaced | HoldEnded):
             holds.hold(ledger, record, fact)
+        elif isinstance(fact, PartyRecorded | PartyErased):
+            parties.read_party(ledger, record, fact)
         else:
             steps.step(ledger, record, fact, where)

@@ -8,6 +8,7 @@ from byline_service.compensation.budgets import PeriodRun
 from byline_service.compensation.event import Event
 from byline_service.compensation.holds import HoldBook
 from byline_service.compensation.journal import GENESIS
+from byline_service.compensation.parties import PartyBook
 from byline_service.compensation.period_events import BookedEvent, Claims
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restriction
@@ -83,6 +84,9 @@ class ReplayedLedger:
     """Runs that were reversed."""
     holds: HoldBook = field(default_factory=HoldBook)
     rosters: RosterBook = field(default_factory=RosterBook)
+    parties: PartyBook = field(default_factory=PartyBook)
+    party_stamps: dict[tuple[str, int], Stamp] = field(default_factory=dict)
+    """(id, revision) of a party -> person and time of its record."""
 
     def restrictions(self, basis: int) -> list[Restriction]:
         """Return the holds that are in force after a record.

@@ -158,6 +158,38 @@ hold_ends = Table(
     Column("at", Moment, nullable=False),
 )
 """Ends of holds."""
+parties = Table(
+    "parties",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("recorded_by", String(100), nullable=False),
+    Column("recorded_at", Moment, nullable=False),
+    Index("ix_parties_name", "name"),
+)
+"""Revisions of parties. The journal holds their labels and identifiers."""
+
+party_labels = Table(
+    "party_labels",
+    metadata,
+    Column("label", Text, primary_key=True),
+    Column("party", String(16), nullable=False),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False),
+    Index("ix_party_labels_party", "party"),
+)
+"""Labels of parties. A label never moves to another party."""
+
+party_details = Table(
+    "party_details",
+    metadata,
+    Column("party", String(16), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("salt", String(64), nullable=False),
+    Column("document", Text, nullable=False),
+)
+"""Private details of parties, whose salted digests the journal holds. Their rows can be deleted: not append-only."""
 
 rosters = Table(
     "rosters",
@@ -185,5 +217,7 @@ APPEND_ONLY = (
     holds,
     hold_ends,
     rosters,
+    parties,
+    party_labels,
 )
 """All tables, in the order of their creation."""

@@ -1,5 +1,6 @@
 """The page of policies: terms in sentences, the history of each, and the form of another revision."""
 
+from itertools import pairwise
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -35,9 +36,7 @@ async def policies_page(
         choice=choice,
         newest=newest,
         terms=sentences(newest) if newest else {},
-        history=[
-            (after, changes(before, after)) for before, after in zip(revisions, revisions[1:], strict=False)
-        ][::-1],
+        history=[(after, changes(before, after)) for before, after in pairwise(revisions)][::-1],
         first=revisions[0] if revisions else None,
         base=body_of(newest) if newest else None,
         written={

@@ -5,8 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from byline.skeletons import skeletons
 from byline_service.database.migrations.append_only import append_only, drop_append_only
-from byline_service.person_names import skeletons
 
 revision = "0006_persons"
 down_revision = "0005_budgets"
