@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from byline.api.owner_labels import OwnerSpellings
 from byline.digests import content_digest, first_bits
 from byline.errors import InvalidTask
 from byline.loading.failures import task_code_failures
 from byline.models.training_points import TRAINING, describe_row, read_items
+from byline.names.owner_labels import OwnerSpellings
 from byline.task import Task
 from byline_indexer.build.example_spool import ExampleSpool
 from byline_indexer.units.data_digests import Digests

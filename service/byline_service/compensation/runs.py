@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from byline.api.statements import State, Step
 from byline.errors import Conflict, Forbidden, InvalidInput
-from byline.skeletons import skeletons
+from byline.names.skeletons import skeletons
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.restrictions import Restriction, Restrictions
 from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
