@@ -8,7 +8,7 @@ from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery
 from byline_service.http.bodies import tensors_limit
 from byline_service.versions.catalogue import Catalogue
-from byline_service.versions.file_watch import MappedFiles
+from byline_service.versions.mapped_files import MappedFiles
 from byline_service.versions.query_size import most_numbers
 from byline_service.versions.records import VersionFacts
 

@@ -7,7 +7,7 @@ import pytest
 
 from byline.errors import CorruptIndex
 from byline.index.manifest import read_manifest
-from byline_service.versions.file_watch import MappedFiles
+from byline_service.versions.mapped_files import MappedFiles
 from tests.service.versions.test_process import VERSIONS, environment, serving, until
 
 __all__ = ["environment"]
