@@ -65,6 +65,7 @@ from byline_service.settings import Settings
 from byline_service.signing.configured_keys import read_keyring
 from byline_service.state import AppState
 from byline_service.versions.directory import IndexDirectory
+from byline_service.versions.file_watch import FileWatch
 from byline_service.versions.follower import Follower
 from byline_service.versions.opener import Opener
 from byline_service.versions.records import check_name
@@ -266,12 +267,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     following = asyncio.ensure_future(service.follower.run())
     house = asyncio.ensure_future(run_maintenance(service))
     noting = asyncio.ensure_future(_head_notes(service).run(service.settings.ledger_heads_seconds))
+    watching = asyncio.ensure_future(FileWatch(service.switcher, service.settings.served_check_seconds).run())
     yield
     service.admission.close()
-    for each in (warming, following, noting):
+    for each in (warming, following, noting, watching):
         each.cancel()
     # The follower may be in the middle of a transaction: a connection that is closed under it never answers again.
-    await asyncio.gather(warming, following, noting, return_exceptions=True)
+    await asyncio.gather(warming, following, noting, watching, return_exceptions=True)
     await service.switcher.close()
     await asyncio.to_thread(service.compute.stop)
     if service.tracing is not None:

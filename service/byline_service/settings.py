@@ -145,6 +145,8 @@ class Settings(BaseSettings):
     training set before the service is ready."""
     versions_poll_seconds: float = Field(default=0.5, gt=0)
     """Seconds between two checks for changed aliases and new quality cards."""
+    served_check_seconds: float = Field(default=3600.0, ge=1)
+    """Seconds between two readings of every byte of the served versions. A damaged one is taken out of service."""
     drain_seconds: float = Field(default=1.0, ge=0)
     """Seconds after SIGTERM for which `/readyz` answers 503 before new connections are refused."""
     letterhead: str = ""

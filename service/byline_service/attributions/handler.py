@@ -141,13 +141,17 @@ class AttributionHandler:
             DeadlineExceeded: The deadline passed.
         """
         service: AppState = self.request.app.state.service
-        attributor = service.versions.pin(self.request.scope, self.name).attributor
+        version = service.versions.pin(self.request.scope, self.name)
+        attributor, until = version.attributor, self.begun + self.seconds
         check = partial(_checked, attributor, self.parse)
         parsed, questions = await asyncio.to_thread(check) if large else check()
         cost = sum(question.cost for question in questions)
         await charge(self.request, "queries", cost)
         ticket.take(cost)
-        jobs = [Job(attributor=attributor, question=q, deadline=self.begun + self.seconds) for q in questions]
+        jobs = [
+            Job(attributor=attributor, question=each, deadline=until, require_whole=version.require_whole)
+            for each in questions
+        ]
         answers = await _computed(service, jobs, self.request.receive, listener)
         if answers is None:
             raise DeadlineExceeded(
