@@ -31,7 +31,8 @@ class PayoutBody(Body):
     policy: PolicyName
     """Name of the policy whose payable amounts are paid."""
     amounts: dict[Owner, Amount] | None = None
-    """Minor units by owner. Null pays the whole payable balance of every owner."""
+    """Minor units by owner. Null pays the whole payable balance of every owner without a hold, a dispute or a missing
+    consent. An owner with one must be named."""
     payees: dict[Owner, Payee] = Field(default_factory=dict)
     """Accounts of owners. A file for the bank needs one for each owner."""
 

@@ -15,9 +15,7 @@ PeriodName = Annotated[str, Field(min_length=4, max_length=10)]
 RunKind = Literal["allocation", "adjustment", "release", "reversal", "payout"]
 Step = Literal["approval", "rejection", "posting", "void"]
 State = Literal["draft", "approved", "rejected", "posted", "void"]
-Account = Literal[
-    "funding", "payable", "escrow", "held", "carried", "unallocated", "transit", "paid"
-]
+Account = Literal["funding", "payable", "escrow", "held", "carried", "unallocated", "transit", "paid"]
 """`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, held back, carried, unallocated,
 with the bank, and paid. A negative `payable` is a receivable: a run was reversed after its amounts were paid."""
 ReleasedAccount = Literal["escrow", "held"]

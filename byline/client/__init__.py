@@ -4,6 +4,7 @@ from byline.api.accounts import NewKeyBody, Scope
 from byline.api.attributions import Progress
 from byline.api.compensation import PolicyBody, Quality
 from byline.api.holds import HoldBody, Subject
+from byline.api.payouts import Payee
 from byline.api.statements import AdjustmentBody, AllocationBody, ReleaseBody, ReversalBody
 from byline.client.client import AsyncClient, Client
 from byline.client.errors import (
@@ -50,6 +51,7 @@ __all__ = [
     "NonFinite",
     "NotFound",
     "NotPayable",
+    "Payee",
     "PolicyBody",
     "Progress",
     "Quality",

@@ -32,6 +32,7 @@ from byline_service.api import (
     keys,
     ledger,
     openapi,
+    payouts,
     policies,
     rosters,
     sessions,
@@ -70,7 +71,17 @@ from byline_service.versions.served_version import ServedVersion
 from byline_service.versions.switcher import Switcher
 
 log = structlog.get_logger("service")
-COMPENSATION = (events, signing_keys, policies, rosters, holds, statement_runs, statements, ledger)
+COMPENSATION = (
+    events,
+    signing_keys,
+    policies,
+    rosters,
+    holds,
+    statement_runs,
+    payouts,
+    statements,
+    ledger,
+)
 DESCRIPTION = """Which training examples made the model predict this, and what is each owner due?
 
 Scores are positive where training on an example raised the target (lowered the loss). Failures are

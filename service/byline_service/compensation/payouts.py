@@ -15,12 +15,15 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 from byline.api.payouts import Payee, Receivable
+from byline.api.statements import StoredWarning
 from byline.errors import InvalidInput
 from byline_service.compensation.payees import require_payable_account
 from byline_service.compensation.policy import Policy
+from byline_service.compensation.restrictions import Restriction, Restrictions
 from byline_service.compensation.runs import RunConflict
 from byline_service.compensation.statements import Entry, PayoutLine, PayoutStatement
 from byline_service.compensation.timestamps import parse_timestamp
+from byline_service.person_names import IGNORABLE
 
 MOST_LINES = 100_000
 """Most owners of one payout."""
@@ -51,7 +54,7 @@ class Due:
         balance = self.balance + move.amount
         if move.payout:
             return Due(balance, 0 if move.amount < 0 else self.netted)
-        paid_back = max(0, -self.balance) - max(0, -balance)
+        paid_back = max(0, -self.balance) - max(0, -balance)  # less than zero for a reversal
         return Due(balance, max(0, self.netted + paid_back))
 
 
@@ -67,23 +70,36 @@ def dues_of(moves: Iterable[Move]) -> dict[str, Due]:
     return found
 
 
+def netted(payable: int, receivable: int) -> int:
+    """Return the part of a run's payable amount that pays a receivable back.
+
+    Args:
+        payable: The amount. A negative one takes back.
+        receivable: Receivable before the run.
+    """
+    return min(max(0, payable), receivable)
+
+
 @dataclass(frozen=True, kw_only=True)
 class WantedPayout:
     """A payout that a person asks for."""
 
     amounts: Mapping[str, int] | None = None
-    """Minor units by owner. None pays every owner's whole balance."""
+    """Minor units by owner. None pays the whole balance of every owner without a restriction."""
     payees: Mapping[str, Payee] | None = None
     """Accounts of owners."""
 
 
-def draft_payout(policy: Policy, wanted: WantedPayout, dues: Mapping[str, Due]) -> PayoutStatement:
+def draft_payout(
+    policy: Policy, wanted: WantedPayout, dues: Mapping[str, Due], restrictions: Iterable[Restriction] = ()
+) -> PayoutStatement:
     """Prepare a payout.
 
     Args:
         policy: The policy of the payable accounts.
         wanted: Amounts and accounts.
         dues: States of the payable accounts.
+        restrictions: Holds, disputes and missing consent that are in force.
 
     Returns:
         The statement.
@@ -92,10 +108,16 @@ def draft_payout(policy: Policy, wanted: WantedPayout, dues: Mapping[str, Due]) 
         RunConflict: Nothing is payable, or less than an amount.
         InvalidInput: An account is of an owner without a line, or is not valid.
     """
+    known = Restrictions(restrictions)
     payable = {owner: due.balance for owner, due in dues.items() if due.balance > 0}
-    amounts = payable if wanted.amounts is None else wanted.amounts
+    amounts = wanted.amounts
+    if amounts is None:
+        amounts = {owner: amount for owner, amount in payable.items() if not known.about([owner])}
     if not amounts:
-        raise RunConflict("expected a payable amount, found none")
+        raise RunConflict(
+            "expected a payable amount, found none"
+            + (": name the amounts of owners with a hold, a dispute or a missing consent" if payable else "")
+        )
     if len(amounts) > MOST_LINES:
         raise InvalidInput(f"expected a payout to at most {MOST_LINES} owners, got more: name their amounts")
     if any(not 0 < amount <= payable.get(owner, 0) for owner, amount in amounts.items()):
@@ -105,8 +127,11 @@ def draft_payout(policy: Policy, wanted: WantedPayout, dues: Mapping[str, Due]) 
         raise InvalidInput("expected accounts of owners with an amount, got one of another owner")
     for payee in payees.values():
         require_payable_account(payee)
+    in_spite = sum(amount for owner, amount in amounts.items() if known.about([owner]))
     return PayoutStatement(
         policy=policy,
+        restrictions=known.about(sorted(amounts)),
+        warnings=(StoredWarning(kind="released_in_spite", amount=in_spite),) if in_spite else (),
         lines=tuple(
             PayoutLine(owner=owner, amount=amount, netted=dues[owner].netted, payee=payees.get(owner))
             for owner, amount in sorted(amounts.items())
@@ -137,9 +162,7 @@ def confirmed_entries(statement: PayoutStatement, returned: Collection[str]) -> 
         for line in statement.lines
         for entry in (
             Entry(account="transit", owner=line.owner, amount=-line.amount),
-            Entry(
-                account="payable" if line.owner in back else "paid", owner=line.owner, amount=line.amount
-            ),
+            Entry(account="payable" if line.owner in back else "paid", owner=line.owner, amount=line.amount),
         )
     )
 
@@ -150,7 +173,7 @@ def reference_key(reference: str) -> str:
     Raises:
         InvalidInput: The reference has control characters, or only spaces.
     """
-    if any(unicodedata.category(character)[0] == "C" for character in reference):
+    if not reference.isprintable() or IGNORABLE.search(reference):
         raise InvalidInput("expected a reference without control or invisible characters, got one")
     folded = "".join(unicodedata.normalize("NFKC", reference).casefold().split())
     if not folded:

@@ -122,7 +122,9 @@ class Run:
 
     def _require_another(self, person: str, makers: Collection[str]) -> None:
         if same_person(person, self.drafted_by):
-            raise SamePerson("expected another person to approve or confirm a run than the one who drafted it")
+            raise SamePerson(
+                "expected another person to approve or confirm a run than the one who drafted it"
+            )
         drafting, approving = {self.drafted_by, *self.makers}, {person, *makers}
         if any(same_person(one, other) for one in drafting for other in approving):
             raise SamePerson(
@@ -216,8 +218,11 @@ def require_known_restrictions(statement: Statement, in_force: Iterable[Restrict
     Raises:
         RunConflict: A restriction on a paid owner came after the draft.
     """
-    paid = {entry.owner for entry in statement.entries() if entry.account == "payable" and entry.amount > 0}
-    known = () if isinstance(statement, ReversalStatement) else statement.restrictions
+    if isinstance(statement, ReversalStatement):
+        return
+    account = "transit" if isinstance(statement, PayoutStatement) else "payable"
+    paid = {entry.owner for entry in statement.entries() if entry.account == account and entry.amount > 0}
+    known = statement.restrictions
     found = Restrictions(in_force).about([owner for owner in paid if owner is not None])
     if not set(found) <= set(known):
         raise RunConflict(

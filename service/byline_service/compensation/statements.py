@@ -170,6 +170,10 @@ class PayoutStatement(Stored):
     """Kind of the statement."""
     policy: Policy
     """Policy of the payable accounts."""
+    restrictions: tuple[Restriction, ...] = ()
+    """Restrictions on the owners, that the payout pays in spite of."""
+    warnings: tuple[StoredWarning, ...] = ()
+    """Warnings to the person who approves."""
     lines: tuple[PayoutLine, ...]
     """Lines by owner."""
     receivables: tuple[Receivable, ...]

@@ -38,6 +38,7 @@ def expected_rows(book: ReplayedLedger) -> dict[Table, dict[tuple[Any, ...], Row
         tables.rosters: roster_queries.expected(book.rosters),
         tables.holds: hold_queries.expected_holds(book.holds),
         tables.hold_ends: hold_queries.expected_ends(book.holds),
+        tables.payout_confirmations: _confirmations(book),
     }
     return {
         table: {tuple(row[column.name] for column in table.primary_key.columns): row for row in rows}
@@ -65,6 +66,20 @@ def _signing_keys(book: ReplayedLedger) -> Iterable[Row]:
             "sequence": stamp.sequence,
             "public_key": key.text,
             "added_at": parse_timestamp(stamp.at),
+        }
+
+
+def _confirmations(book: ReplayedLedger) -> Iterable[Row]:
+    for key, each in book.confirmations.items():
+        yield {
+            "run_id": each.run,
+            "sequence": each.stamp.sequence,
+            "reference": each.reference,
+            "reference_key": key,
+            "value_date": each.value_date,
+            "person": each.stamp.person,
+            "at": parse_timestamp(each.stamp.at),
+            "key_id": each.stamp.key,
         }
 
 

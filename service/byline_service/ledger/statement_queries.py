@@ -167,7 +167,11 @@ async def find(transaction: Connection, run_id: str) -> tuple[RunRow, Run]:
 
 
 async def page(
-    transaction: Connection, before: int | None, limit: int, policy: str | None = None
+    transaction: Connection,
+    before: int | None,
+    limit: int,
+    policy: str | None = None,
+    kind: str | None = None,
 ) -> list[RunRow]:
     """Return runs, the newest first.
 
@@ -176,12 +180,15 @@ async def page(
         before: Only runs older than this sequence.
         limit: Most runs to return.
         policy: Only runs of this policy.
+        kind: Only runs of this kind.
     """
     chosen = _chosen().order_by(statement_runs.c.sequence.desc()).limit(limit)
     if before is not None:
         chosen = chosen.where(statement_runs.c.sequence < before)
     if policy is not None:
         chosen = chosen.where(statement_runs.c.policy == policy)
+    if kind is not None:
+        chosen = chosen.where(statement_runs.c.kind == kind)
     return await _rows(transaction, chosen)
 
 

@@ -21,6 +21,8 @@ CROSS_FIELD = (
     "revise_policy",
     "place_hold",
     "end_hold",
+    "prepare_payout",
+    "confirm_payout",
 )
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another

@@ -11,12 +11,13 @@ from byline_service.compensation.event import Event
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.journal import (
     EventBooked,
+    PayoutConfirmed,
     PolicyRevised,
     Record,
     RunDrafted,
     SigningKeyAdded,
 )
-from byline_service.compensation.replay import drafts, holds, records, steps
+from byline_service.compensation.replay import drafts, holds, payouts, records, steps
 from byline_service.compensation.replay.drafts import events_of
 from byline_service.compensation.replay.ledger import ReplayedLedger
 from byline_service.compensation.rosters import RosterRecorded
@@ -86,5 +87,7 @@ class LedgerReplay:
             records.add_roster(ledger, record, fact)
         elif isinstance(fact, HoldPlaced | HoldEnded):
             holds.hold(ledger, record, fact)
+        elif isinstance(fact, PayoutConfirmed):
+            payouts.confirm(ledger, record, fact, where)
         else:
             steps.step(ledger, record, fact, where)

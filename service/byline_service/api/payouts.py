@@ -1,0 +1,99 @@
+"""Payouts: payable amounts go to the bank. A payout is a statement run, with its approval, posting, rejection and void."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from byline.api.accounts import Scope
+from byline.api.payouts import ConfirmationBody, PayoutBody, PayoutDocument, PayoutPage
+from byline_service.accounts.permissions import requires
+from byline_service.accounts.scopes import Caller
+from byline_service.compensation.payouts import WantedPayout
+from byline_service.database import Connection
+from byline_service.http.bodies import json_body, request_body
+from byline_service.http.problems import problem_responses
+from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
+from byline_service.ledger import payout_workflow
+from byline_service.ledger.payout_documents import read_payout, read_payouts
+from byline_service.state import AppState
+
+router = APIRouter(prefix="/v1/payouts", tags=["Compensation"])
+Compensating = Annotated[Caller, requires(Scope.COMPENSATE)]
+Approving = Annotated[Caller, requires(Scope.APPROVE)]
+FAILURES = problem_responses(404, 409, 413, 415, 422, 504, 507)
+
+
+@router.post(
+    "",
+    operation_id="prepare_payout",
+    status_code=201,
+    response_model=PayoutDocument,
+    responses=FAILURES,
+    openapi_extra=request_body(PayoutBody) | IDEMPOTENCY_PARAMETER,
+)
+async def prepare(request: Request, caller: Compensating) -> Response:
+    """Prepare a payout of what is payable under a policy.
+
+    Another person approves and posts it: `POST /v1/statement-runs/{run}/approve` and `/post`.
+    """
+    parsed, body = await json_body(request, PayoutBody)
+    wanted = WantedPayout(amounts=parsed.amounts, payees=parsed.payees)
+
+    async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
+        del prepared
+        row = await payout_workflow.prepare(transaction, caller, parsed.policy, wanted)
+        return 201, await read_payout(transaction, row.id)
+
+    return await run_once(request, caller, body, no_preparation, write)
+
+
+@router.post(
+    "/{run}/confirm",
+    operation_id="confirm_payout",
+    response_model=PayoutDocument,
+    responses=FAILURES,
+    openapi_extra=request_body(ConfirmationBody) | IDEMPOTENCY_PARAMETER,
+)
+async def confirm(request: Request, run: str, caller: Approving) -> Response:
+    """Book a posted payout as paid, by the bank's statement. Who prepared it cannot."""
+    parsed, body = await json_body(request, ConfirmationBody)
+
+    async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
+        del prepared
+        row = await payout_workflow.confirm(transaction, caller, run, parsed)
+        return 200, await read_payout(transaction, row.id)
+
+    return await run_once(request, caller, body, no_preparation, write)
+
+
+@router.get(
+    "",
+    operation_id="list_payouts",
+    responses=problem_responses(422),
+    dependencies=[requires(Scope.READ)],
+)
+async def list_payouts(
+    request: Request,
+    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> PayoutPage:
+    """List the payouts, the newest first."""
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        found, following = await read_payouts(reading, before, limit)
+    return PayoutPage(payouts=found, next=following)
+
+
+@router.get(
+    "/{run}",
+    operation_id="get_payout",
+    responses=problem_responses(404, 422),
+    dependencies=[requires(Scope.READ)],
+)
+async def get_payout(request: Request, run: str) -> PayoutDocument:
+    """Read a payout: its lines, receivables that were netted, and the bank's confirmation."""
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        return await read_payout(reading, run)

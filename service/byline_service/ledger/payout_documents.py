@@ -1,0 +1,70 @@
+"""Payouts as documents."""
+
+from byline.api.payouts import PayoutDocument, PayoutLineDocument, PayoutState
+from byline.errors import NotFound
+from byline_service.compensation.money import minor_digits
+from byline_service.compensation.statements import PayoutStatement
+from byline_service.database import Connection
+from byline_service.ledger import payout_queries, statement_queries
+from byline_service.ledger.payout_queries import ConfirmationRow
+from byline_service.ledger.statement_queries import RunRow
+
+
+async def read_payout(reading: Connection, run_id: str) -> PayoutDocument:
+    """Return a payout.
+
+    Args:
+        reading: An open transaction.
+        run_id: Id of its run.
+
+    Raises:
+        NotFound: There is no such payout.
+    """
+    row, run = await statement_queries.find(reading, run_id)
+    if not isinstance(run.statement, PayoutStatement):
+        raise NotFound("expected the id of a payout, got the one of another run")
+    confirmed = await payout_queries.confirmation(reading, run_id)
+    returned = set[str]()
+    if confirmed is not None:
+        returned = await payout_queries.returned_owners(reading, run_id, confirmed.sequence)
+    return _document(row, run.statement, confirmed, returned)
+
+
+async def read_payouts(
+    reading: Connection, before: int | None, limit: int
+) -> tuple[list[PayoutDocument], int | None]:
+    """Return payouts, the newest first, and the sequence to go on with.
+
+    Args:
+        reading: An open transaction.
+        before: Only payouts older than this sequence.
+        limit: Most payouts to return.
+    """
+    rows = await statement_queries.page(reading, before, limit, kind="payout")
+    found = [await read_payout(reading, row.id) for row in rows]
+    return found, rows[-1].sequence if len(rows) == limit else None
+
+
+def _document(
+    row: RunRow, statement: PayoutStatement, confirmed: ConfirmationRow | None, returned: set[str]
+) -> PayoutDocument:
+    state: PayoutState = row.state if confirmed is None else "paid"
+    return PayoutDocument(
+        id=row.id,
+        state=state,
+        policy=row.policy,
+        currency=row.currency,
+        minor_digits=minor_digits(row.currency),
+        prepared_by=row.drafted_by,
+        prepared_at=row.drafted_at,
+        total=sum(line.amount for line in statement.lines),
+        lines=[
+            PayoutLineDocument(returned=line.owner in returned, **line.model_dump())
+            for line in statement.lines
+        ],
+        receivables=list(statement.receivables),
+        reference=confirmed and confirmed.reference,
+        value_date=confirmed and confirmed.value_date.isoformat(),
+        confirmed_by=confirmed and confirmed.person,
+        confirmed_at=confirmed and confirmed.at,
+    )
