@@ -60,4 +60,4 @@ def payouts(page_size: int | None = None) -> Pages[PayoutDocument]:
         page_size: Number of payouts to fetch at a time.
     """
     read = entries_of(PayoutPage, lambda page: page.payouts)
-    return Pages(path=path_of("payouts"), read=read, page_size=page_size, cursor="before")
+    return Pages(path_of("payouts"), read, page_size=page_size, cursor="before")

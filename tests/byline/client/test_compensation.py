@@ -126,7 +126,7 @@ def test_from_events_to_a_statement_and_back(people, ledger_clock):
 
 def test_a_payout_through_both_clients(people, ledger_clock):
     admin, ada, grace, _ = people
-    admin.revise_policy(POLICY)
+    admin.revise_policy(POLICY.model_copy(update={"confidence": None, "multiplier": 0}))
     ada.book_event("fake", QUERY)
     run = ada.draft_run(
         AllocationBody(kind="allocation", policy="royalties", period=ledger_clock.end_month())

@@ -1,7 +1,7 @@
 """Payouts over HTTP."""
 
 EVENTS = "/v1/indexes/fake/events"
-POLICY = {"name": "royalties", "currency": "EUR", "pool": 100_000}
+POLICY = {"name": "royalties", "currency": "EUR", "pool": 100_000, "multiplier": 0}
 PAYEE = {"name": "Ash", "iban": "DE89370400440532013000"}
 
 

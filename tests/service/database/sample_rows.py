@@ -176,7 +176,7 @@ SAMPLES = {
             }
         ]
     },
-    "0010_payouts": {
+    "0011_payouts": {
         "payout_confirmations": [
             {
                 "run_id": "r" * 32,

@@ -28,5 +28,5 @@ def test_a_confirmation_stays_and_its_reference_is_unique(empty_database):
     for work in (change, repeat):
         with pytest.raises(DBAPIError):
             empty_database.booked(work)
-    empty_database.run(lambda used: migrate.downgrade(used, "0009_holds"))
+    empty_database.run(lambda used: migrate.downgrade(used, "0010_rosters"))
     empty_database.run(migrate.upgrade)

@@ -5,8 +5,8 @@ from alembic import op
 
 from byline_service.database.migrations.append_only import append_only, drop_append_only
 
-revision = "0010_payouts"
-down_revision = "0009_holds"
+revision = "0011_payouts"
+down_revision = "0010_rosters"
 branch_labels = None
 depends_on = None
 
