@@ -103,12 +103,3 @@ class PayoutDocument(Document):
     """Person who confirmed the transfer."""
     confirmed_at: str | None
     """Time of the confirmation in UTC."""
-
-
-class PayoutPage(Document):
-    """A page of payouts, newest first."""
-
-    payouts: list[PayoutDocument]
-    """Payouts of this page. At most `limit`."""
-    next: int | None
-    """Value of `before` for the next page. Null on the last page."""

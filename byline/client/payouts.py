@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Unpack
 
-from byline.api.payouts import ConfirmationBody, Payee, PayoutBody, PayoutDocument, PayoutPage
-from byline.client.calls import Flow, Pages, document, entries_of, get, one, path_of
+from byline.api.page import Page
+from byline.api.payouts import ConfirmationBody, Payee, PayoutBody, PayoutDocument
+from byline.client.calls import Flow, Pages, document, get, one, path_of
 from byline.client.once import Once, once, sent
 
 
@@ -59,5 +60,4 @@ def payouts(page_size: int | None = None) -> Pages[PayoutDocument]:
     Args:
         page_size: Number of payouts to fetch at a time.
     """
-    read = entries_of(PayoutPage, lambda page: page.payouts)
-    return Pages(path_of("payouts"), read, page_size=page_size, cursor="before")
+    return Pages(path=path_of("payouts"), document=Page[PayoutDocument], page_size=page_size)

@@ -2,21 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
-from byline.api.payouts import ConfirmationBody, PayoutBody, PayoutDocument, PayoutPage
+from byline.api.page import Page
+from byline.api.payouts import ConfirmationBody, PayoutBody, PayoutDocument
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.payouts import WantedPayout
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
-from byline_service.ledger import payout_workflow
-from byline_service.ledger.payout_documents import read_payout, read_payouts
+from byline_service.ledger import payout_workflow, statement_queries
+from byline_service.ledger.payout_documents import read_payout
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/payouts", tags=["Compensation"])
@@ -76,14 +78,17 @@ async def confirm(request: Request, run: str, caller: Approving) -> Response:
 )
 async def list_payouts(
     request: Request,
-    before: Annotated[int | None, Query(ge=1, lt=1 << 63)] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-) -> PayoutPage:
+    after: After = None,
+    limit: Limit = 20,
+) -> Page[PayoutDocument]:
     """List the payouts, the newest first."""
     service: AppState = request.app.state.service
+    (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
-        found, following = await read_payouts(reading, before, limit)
-    return PayoutPage(payouts=found, next=following)
+        rows = await statement_queries.page(reading, last, limit + 1, kind="payout")
+        shown, following = cut(rows, limit, lambda row: (row.sequence,))
+        found = [await read_payout(reading, row.id) for row in shown]
+    return Page[PayoutDocument].of(found, following)
 
 
 @router.get(

@@ -30,21 +30,6 @@ async def read_payout(reading: Connection, run_id: str) -> PayoutDocument:
     return _document(row, run.statement, confirmed, returned)
 
 
-async def read_payouts(
-    reading: Connection, before: int | None, limit: int
-) -> tuple[list[PayoutDocument], int | None]:
-    """Return payouts, the newest first, and the sequence to go on with.
-
-    Args:
-        reading: An open transaction.
-        before: Only payouts older than this sequence.
-        limit: Most payouts to return.
-    """
-    rows = await statement_queries.page(reading, before, limit, kind="payout")
-    found = [await read_payout(reading, row.id) for row in rows]
-    return found, rows[-1].sequence if len(rows) == limit else None
-
-
 def _document(
     row: RunRow, statement: PayoutStatement, confirmed: ConfirmationRow | None, returned: set[str]
 ) -> PayoutDocument:

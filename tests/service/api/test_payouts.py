@@ -29,15 +29,15 @@ def test_a_payout_over_http(api):
     twice = api.post(f"/v1/payouts/{payout['id']}/confirm", confirmation, as_="grace")
     assert twice.status_code == 409
     told = api.get("/v1/payouts?limit=1").json()
-    assert [each["reference"] for each in told["payouts"]] == ["B 1"]
-    assert api.get(f"/v1/payouts?before={told['next']}").json() == {"payouts": [], "next": None}
+    assert [each["reference"] for each in told["data"]] == ["B 1"]
+    assert told["has_more"] is False
     statement = api.get(f"/v1/statements/{payout['id']}").json()
     assert {each["owner"]: each["payable"] for each in statement["lines"]} == {
         owner: -line["payable"] for owner, line in lines.items() if line["payable"]
     }
     assert api.get(f"/compensation/runs/{payout['id']}").status_code == 200
     assert api.get(f"/v1/statements/{payout['id']}/print").status_code == 200
-    assert sum(each["amount"] for each in api.get("/v1/ledger/balances").json()["balances"]) == 0
+    assert sum(each["amount"] for each in api.get("/v1/ledger/balances").json()["data"]) == 0
 
 
 def test_bodies_that_do_not_fit(api):

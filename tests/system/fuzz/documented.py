@@ -29,7 +29,7 @@ of features that the index's recipe sets, limits on their product, an idempotenc
 body. They may refuse bodies that the schema allows."""
 PAGED = (
     "get_alias_history", "get_policy", "list_aliases", "list_audit", "list_balances", "list_events", "list_examples",
-    "list_holds", "list_rosters",
+    "list_holds", "list_payouts", "list_rosters",
     "list_indexes", "list_keys", "list_ledger", "list_owners", "list_persons", "list_policies", "list_runs",
     "list_self_influence", "list_signing_keys", "list_statements", "list_usage", "list_versions",
 )  # fmt: skip
