@@ -23,9 +23,8 @@ def prepare_payout(
         payees: Accounts by owner, for a file for the bank.
         **how: Idempotency key.
     """
-    body = PayoutBody(
-        policy=policy, amounts=None if amounts is None else dict(amounts), payees=dict(payees or {})
-    )
+    chosen = None if amounts is None else dict(amounts)
+    body = PayoutBody(policy=policy, amounts=chosen, payees=dict(payees or {}))
     return one(once("payouts", document_of=PayoutDocument, body=sent(body), how=how))
 
 
@@ -46,11 +45,7 @@ def confirm_payout(
 
 
 def payout(run: str) -> Flow[PayoutDocument]:
-    """Read a payout.
-
-    Args:
-        run: Id of the payout.
-    """
+    """Read a payout by its id."""
     return get(path_of("payouts", run), document(PayoutDocument))
 
 

@@ -1,9 +1,8 @@
 """Statements as documents and as CSV, narrowed to the owners that a key may see."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import Any
 
 from byline.api.statements import (
@@ -27,7 +26,7 @@ from byline_service.compensation.statements import (
     Statement,
 )
 from byline_service.database import Connection
-from byline_service.http.csv_cells import csv_cell
+from byline_service.http.csv_cells import BYTE_ORDER_MARK, CsvForm
 from byline_service.ledger import payout_queries, statement_queries
 from byline_service.ledger.hand_queries import hands_of
 from byline_service.ledger.statement_queries import RunRow
@@ -134,20 +133,20 @@ def _totals(statement: Statement) -> StatementTotals:
     return StatementTotals(pool=-sums["funding"], **kept)
 
 
-def statement_csv(statement: StatementDocument) -> str:
-    """Return a statement's lines as CSV. Amounts are in major units with a decimal point.
+def statement_csv(statement: StatementDocument, form: CsvForm) -> str:
+    """Return a statement's lines as CSV. Amounts are in major units.
 
     Args:
         statement: The statement as its reader may see it.
+        form: Form of the file.
 
     Returns:
-        CSV by RFC 4180, with a header.
+        CSV with a header.
     """
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(["statement", "policy", "revision", "state", "owner", "currency", *COLUMNS])
+    currency = statement.currency
     head = [statement.id, statement.policy, statement.revision, statement.state]
+    rows: list[list[object]] = [["statement", "policy", "revision", "state", "owner", "currency", *COLUMNS]]
     for line in statement.lines:
-        amounts = [format_minor(getattr(line, column), statement.currency) for column in COLUMNS]
-        writer.writerow([*head, csv_cell(line.owner), statement.currency, *amounts])
-    return file.getvalue()
+        amounts = [Decimal(format_minor(getattr(line, column), currency)) for column in COLUMNS]
+        rows.append([*head, line.owner, currency, *amounts])
+    return BYTE_ORDER_MARK + form.lines(rows)

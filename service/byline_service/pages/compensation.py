@@ -85,7 +85,9 @@ async def owners_csv(request: Request, caller: Reading, policy: Policy = None) -
         )
         for each in owner_totals(balances)
     ]
-    return csv_response("owners", ("owner", "currency", "payable", "escrow", "held", "carried"), rows)
+    return csv_response(
+        request, "owners", ("owner", "currency", "payable", "escrow", "held", "carried"), rows
+    )
 
 
 @router.get("/periods.csv")
@@ -106,7 +108,9 @@ async def periods_csv(request: Request, caller: Reading, policy: Policy = None) 
         for each in posted
         for line in each.lines
     ]
-    return csv_response("periods", ("run", "period", "since", "until", "owner", "currency", "payable"), rows)
+    return csv_response(
+        request, "periods", ("run", "period", "since", "until", "owner", "currency", "payable"), rows
+    )
 
 
 @router.get("/runs/{run}")
@@ -173,7 +177,7 @@ async def ledger_csv(request: Request, caller: Reading) -> Response:
             after = part.next
 
     head = ("sequence", "line", "run", "policy", "account", "owner", "currency", "amount")
-    return await csv_stream("ledger", head, pages())
+    return await csv_stream(request, "ledger", head, pages())
 
 
 async def _obstacle(request: Request, caller: Caller, run: RunDocument) -> str | None:
