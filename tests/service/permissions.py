@@ -105,6 +105,8 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("POST", "/v1/payouts/{run}/confirm"): APPROVE,
     ("GET", "/v1/payouts"): READ,
     ("GET", "/v1/payouts/{run}"): READ,
+    ("GET", "/v1/payouts/{run}.csv"): READ,
+    ("GET", "/v1/payouts/{run}.xml"): APPROVE,
     ("GET", "/v1/ledger"): OWN,
     ("GET", "/v1/ledger/balances"): OWN,
     ("GET", "/v1/ledger/verification"): APPROVE,

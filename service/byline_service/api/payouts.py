@@ -1,5 +1,6 @@
 """Payouts: payable amounts go to the bank. A payout is a statement run, with its approval, posting, rejection and void."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -11,19 +12,23 @@ from byline.api.page import Page
 from byline.api.payouts import ConfirmationBody, PayoutBody, PayoutDocument
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
+from byline_service.compensation.credit_transfer import credit_transfer, payer_of
 from byline_service.compensation.payouts import WantedPayout
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.csv_cells import csv_form
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
-from byline_service.http.problems import problem_responses
+from byline_service.http.problems import problem_responses, text_response
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
 from byline_service.ledger import payout_workflow, statement_queries
-from byline_service.ledger.payout_documents import read_payout
+from byline_service.ledger.payout_documents import payout_csv, read_payout, read_posted
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/payouts", tags=["Compensation"])
 Compensating = Annotated[Caller, requires(Scope.COMPENSATE)]
 Approving = Annotated[Caller, requires(Scope.APPROVE)]
+CSV = "text/csv"
+XML = "application/xml"
 FAILURES = problem_responses(404, 409, 413, 415, 422, 504, 507)
 
 
@@ -89,6 +94,46 @@ async def list_payouts(
         shown, following = cut(rows, limit, lambda row: (row.sequence,))
         found = [await read_payout(reading, row.id) for row in shown]
     return Page[PayoutDocument].of(found, following)
+
+
+@router.get(
+    "/{run}.csv",
+    operation_id="get_payout_csv",
+    response_class=Response,
+    responses=text_response(CSV, "The lines") | problem_responses(404, 422),
+    dependencies=[requires(Scope.READ)],
+)
+async def get_csv(request: Request, run: str) -> Response:
+    """Read a payout's lines for a spreadsheet, in major units. `Accept-Language` chooses the decimal sign."""
+    found = await get_payout(request, run)
+    form = csv_form(request.headers.get("accept-language"))
+    return Response(payout_csv(found, form), media_type=CSV, headers=_named(f"payout-{found.id}.csv"))
+
+
+@router.get(
+    "/{run}.xml",
+    operation_id="get_payout_transfer",
+    response_class=Response,
+    responses=text_response(XML, "The credit transfer") | problem_responses(404, 409, 422),
+)
+async def get_transfer(request: Request, run: str, caller: Approving) -> Response:
+    """Read a posted payout in EUR as a credit transfer for the bank (ISO 20022, pain.001.001.03)."""
+    del caller
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        posted = await read_posted(reading, run)
+    kept = service.settings
+    payer = payer_of(kept.payer_name, kept.payer_iban, kept.payer_bic)
+    written = await asyncio.to_thread(credit_transfer, posted, payer)
+    return Response(written, media_type=XML, headers=_named(f"payout-{posted.id}.xml"))
+
+
+def _named(name: str) -> dict[str, str]:
+    return {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Cache-Control": "no-store",
+        "Vary": "Accept-Language",
+    }
 
 
 @router.get(

@@ -1,7 +1,7 @@
-"""CSV files that spreadsheets open right: the byte order mark of UTF-8, the separator of the reader's language, amounts as
-numbers, and text that is never computed.
+"""CSV files that spreadsheets open right.
 
-Where people write a decimal comma, spreadsheets split CSV files at semicolons. `Accept-Language` decides:
+They have the byte order mark of UTF-8, the separator of the reader's language, amounts as numbers, and text that is never
+computed. Where people write a decimal comma, spreadsheets split CSV files at semicolons. `Accept-Language` decides:
 
     en, none     `,` and 12.34
     de, fr, …    `;` and 12,34

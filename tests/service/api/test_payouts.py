@@ -22,6 +22,12 @@ def test_a_payout_over_http(api):
     assert api.post(f"{path}/approve").status_code == 403
     assert api.post(f"{path}/approve", as_="grace").status_code == 200
     assert api.post(f"{path}/post", as_="grace").status_code == 200
+    file = api.get(f"/v1/payouts/{payout['id']}.csv")
+    assert file.content.startswith(b"\xef\xbb\xbfpayout,state")
+    assert PAYEE["iban"] in file.text
+    assert api.get(f"/v1/payouts/{payout['id']}.xml").status_code == 403
+    refused = api.get(f"/v1/payouts/{payout['id']}.xml", as_="grace")
+    assert (refused.status_code, "BYLINE_PAYER_IBAN" in refused.text) == (422, True)
     confirmation = {"reference": "B 1", "value_date": payout["prepared_at"][:10]}
     assert api.post(f"/v1/payouts/{payout['id']}/confirm", confirmation).status_code == 403
     paid = api.post(f"/v1/payouts/{payout['id']}/confirm", confirmation, as_="grace", key="c")

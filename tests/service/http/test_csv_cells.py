@@ -13,7 +13,8 @@ COMMA = CsvForm(separator=";", decimal_comma=True)
 
 @pytest.mark.parametrize(
     "text",
-    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "|cmd", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM", "\ufe661", "\ufe621",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "|cmd", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM",
+     "\ufe661", "\ufe621",
      "  =1", "\u200b=1", "\ufeff\uff1d1", "\u3000=1", "\u00a0\uff20x", "\ufe631", "\u00ad+1"],
 )  # fmt: skip
 def test_text_that_a_spreadsheet_would_compute(text):
