@@ -10,6 +10,7 @@ from starlette.responses import Response
 from byline.api.accounts import Scope
 from byline.api.page import Page
 from byline.api.payouts import ConfirmationBody, PayoutBody, PayoutDocument
+from byline_service.accounts.exports import mark_export
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.credit_transfer import credit_transfer, payer_of
@@ -144,6 +145,7 @@ def _named(name: str) -> dict[str, str]:
 )
 async def get_payout(request: Request, run: str) -> PayoutDocument:
     """Read a payout: its lines, receivables that were netted, and the bank's confirmation."""
+    mark_export(request)
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         return await read_payout(reading, run)

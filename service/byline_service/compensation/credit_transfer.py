@@ -100,4 +100,5 @@ def _fixed(written: bytes, payment: str, created: str) -> bytes:
     for name, value in (("MsgId", payment), ("CreDtTm", created), ("PmtInfId", payment)):
         for element in root.iter(f"{{{_NAMESPACE}}}{name}"):
             element.text = value
-    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    fixed: bytes = ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return fixed
