@@ -6,6 +6,7 @@ from byline.api.compensation import PolicyBody, Quality
 from byline.api.holds import HoldBody, Subject
 from byline.api.owner_accounts import OwnerSearch
 from byline.api.parties import PartyBody, PartyDetails, PartyIdentifiers
+from byline.api.payouts import Payee
 from byline.api.statements import AdjustmentBody, AllocationBody, ReleaseBody, ReversalBody
 from byline.client.client import AsyncClient, Client
 from byline.client.errors import (
@@ -56,6 +57,7 @@ __all__ = [
     "PartyBody",
     "PartyDetails",
     "PartyIdentifiers",
+    "Payee",
     "PolicyBody",
     "Progress",
     "Quality",

@@ -4,6 +4,7 @@ from byline.client import accounts, attributions, compensation
 from byline.client import holds as holds_
 from byline.client import indexes as indexes_
 from byline.client import parties as parties_
+from byline.client import payouts as payouts_
 from byline.client import versions as versions_
 from byline.client.asynchronous import AsyncBase
 from byline.client.methods import Listing, Method
@@ -82,6 +83,10 @@ class _Methods:
     ledger = Listing(compensation.ledger)
     verify_ledger = Method(compensation.verify_ledger)
     balances = Listing(compensation.balances)
+    prepare_payout = Method(payouts_.prepare_payout)
+    confirm_payout = Method(payouts_.confirm_payout)
+    payout = Method(payouts_.payout)
+    payouts = Listing(payouts_.payouts)
 
     caller = Method(accounts.caller)
     keys = Listing(accounts.keys)

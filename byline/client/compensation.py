@@ -333,7 +333,7 @@ def statement_csv(run: str, owner: str | None = None) -> Flow[str]:
         run: Id of the run.
         owner: Name of an owner, to select their line.
     """
-    return get(f"{path_of('statements', run)}.csv", bytes.decode, _of_owner(owner))
+    return get(f"{path_of('statements', run)}.csv", _text_of, _of_owner(owner))
 
 
 def owner_accounts(
@@ -408,6 +408,10 @@ def verify_ledger() -> Flow[VerificationDocument]:
 
 def _of_policy(policy: str | None) -> list[tuple[str, str]]:
     return [] if policy is None else [("policy", policy)]
+
+
+def _text_of(body: bytes) -> str:
+    return body.decode("utf-8-sig")
 
 
 def _of_owner(owner: str | None) -> list[tuple[str, str]]:

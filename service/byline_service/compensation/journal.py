@@ -8,6 +8,7 @@ the chain with it.
 """
 
 import hashlib
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -89,6 +90,25 @@ class RunStepped(Stored):
     """Reason of a rejection."""
 
 
+class PayoutConfirmed(Stored):
+    """The confirmation of a posted payout by the bank's statement."""
+
+    kind: Literal["payout-confirmation"] = "payout-confirmation"
+    """Kind of the record."""
+    run: str
+    """Id of the payout's run."""
+    digest: str
+    """SHA-256 of the payout's statement."""
+    reference: str
+    """Reference of the bank."""
+    value_date: date
+    """Value date of the transfer."""
+    returned: tuple[str, ...] = ()
+    """Owners whose transfer the bank returned, sorted."""
+    by: Hand = Hand()
+    """Key of the person, and its makers."""
+
+
 Fact = Annotated[
     EventBooked
     | SigningKeyAdded
@@ -99,7 +119,8 @@ Fact = Annotated[
     | HoldPlaced
     | HoldEnded
     | PartyRecorded
-    | PartyErased,
+    | PartyErased
+    | PayoutConfirmed,
     Field(discriminator="kind"),
 ]
 """Content of a record."""

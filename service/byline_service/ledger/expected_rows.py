@@ -40,6 +40,7 @@ def expected_rows(book: ReplayedLedger) -> dict[Table, dict[tuple[Any, ...], Row
         tables.hold_ends: hold_queries.expected_ends(book.holds),
         tables.parties: _parties(book),
         tables.party_labels: _party_labels(book),
+        tables.payout_confirmations: _confirmations(book),
     }
     return {
         table: {tuple(row[column.name] for column in table.primary_key.columns): row for row in rows}
@@ -87,6 +88,20 @@ def _parties(book: ReplayedLedger) -> Iterable[Row]:
 def _party_labels(book: ReplayedLedger) -> Iterable[Row]:
     for label, (sequence, party) in book.parties.labels.items():
         yield {"label": label, "party": party, "sequence": sequence}
+
+
+def _confirmations(book: ReplayedLedger) -> Iterable[Row]:
+    for key, each in book.confirmations.items():
+        yield {
+            "run_id": each.run,
+            "sequence": each.stamp.sequence,
+            "reference": each.reference,
+            "reference_key": key,
+            "value_date": each.value_date,
+            "person": each.stamp.person,
+            "at": parse_timestamp(each.stamp.at),
+            "key_id": each.stamp.key,
+        }
 
 
 def _policies(book: ReplayedLedger) -> Iterable[Row]:

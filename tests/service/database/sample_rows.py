@@ -190,6 +190,20 @@ SAMPLES = {
         "party_labels": [{"label": "ä party", "party": "p" * 16, "sequence": 1}],
         "party_details": [{"party": "p" * 16, "revision": 1, "salt": "s", "document": "{}"}],
     },
+    "0012_payouts": {
+        "payout_confirmations": [
+            {
+                "run_id": "r" * 32,
+                "sequence": 1,
+                "reference": "B 1",
+                "reference_key": "b1",
+                "value_date": "2026-01-31",
+                "person": "grace",
+                "at": MOMENT,
+                "key_id": "k" * 12,
+            }
+        ],
+    },
 }
 
 ADDED = {"persons": 1, "person_skeletons": 1}

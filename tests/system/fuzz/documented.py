@@ -22,6 +22,8 @@ CROSS_FIELD = (
     "place_hold",
     "end_hold",
     "record_party",
+    "prepare_payout",
+    "confirm_payout",
 )
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
@@ -42,6 +44,7 @@ PAGED = (
     "list_owner_statements",
     "list_owners",
     "list_parties",
+    "list_payouts",
     "list_persons",
     "list_policies",
     "list_rosters",

@@ -11,13 +11,14 @@ from byline_service.compensation.event import Event
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.journal import (
     EventBooked,
+    PayoutConfirmed,
     PolicyRevised,
     Record,
     RunDrafted,
     SigningKeyAdded,
 )
 from byline_service.compensation.parties import PartyErased, PartyRecorded
-from byline_service.compensation.replay import drafts, holds, parties, records, steps
+from byline_service.compensation.replay import drafts, holds, parties, payouts, records, steps
 from byline_service.compensation.replay.drafts import events_of
 from byline_service.compensation.replay.ledger import ReplayedLedger
 from byline_service.compensation.rosters import RosterRecorded
@@ -89,5 +90,7 @@ class LedgerReplay:
             holds.hold(ledger, record, fact)
         elif isinstance(fact, PartyRecorded | PartyErased):
             parties.read_party(ledger, record, fact)
+        elif isinstance(fact, PayoutConfirmed):
+            payouts.confirm(ledger, record, fact, where)
         else:
             steps.step(ledger, record, fact, where)

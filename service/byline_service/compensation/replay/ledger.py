@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from byline.errors import InvalidInput
 from byline_service.compensation.budgets import PeriodRun
@@ -50,6 +51,16 @@ class Stamp:
     comment: str | None = None
 
 
+@dataclass(frozen=True)
+class Confirmation:
+    """The bank's statement of a payout."""
+
+    run: str
+    reference: str
+    value_date: date
+    stamp: Stamp
+
+
 @dataclass
 class ReplayedLedger:
     """The state of the ledger after the records that were read."""
@@ -82,6 +93,8 @@ class ReplayedLedger:
     """Owners that ever had a score."""
     reversed: set[str] = field(default_factory=set)
     """Runs that were reversed."""
+    confirmations: dict[str, Confirmation] = field(default_factory=dict)
+    """Unique form of a bank's reference -> the confirmation of a payout."""
     holds: HoldBook = field(default_factory=HoldBook)
     rosters: RosterBook = field(default_factory=RosterBook)
     parties: PartyBook = field(default_factory=PartyBook)

@@ -4,7 +4,18 @@ Rows are only ever added: a trigger refuses to change or delete one. `byline led
 every table with the journal.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+)
 
 from byline_service.database.tables.common import Moment, metadata
 
@@ -204,6 +215,20 @@ rosters = Table(
 )
 """Recorded owners of index versions. The journal holds their numbers of rows."""
 
+payout_confirmations = Table(
+    "payout_confirmations",
+    metadata,
+    Column("run_id", String(32), ForeignKey("statement_runs.id"), primary_key=True),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("reference", Text, nullable=False),
+    Column("reference_key", Text, nullable=False, unique=True),
+    Column("value_date", Date, nullable=False),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("key_id", String(12)),
+)
+"""Payouts that a bank has confirmed. No two have the same reference."""
+
 APPEND_ONLY = (
     journal,
     events,
@@ -219,5 +244,6 @@ APPEND_ONLY = (
     rosters,
     parties,
     party_labels,
+    payout_confirmations,
 )
 """All tables, in the order of their creation."""
