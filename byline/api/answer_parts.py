@@ -35,6 +35,9 @@ class Attribution(Document):
     """Scores by member. Null unless `members` was requested."""
     tokens: TokenScores | None = None
     """The score token by token. Null unless `tokens` was requested."""
+    image: str | None = None
+    """Address of the training point's thumbnail, a PNG. A path of the service over HTTP, a `data:` URI in Python. Null
+    without a thumbnail."""
     noise: NoiseScore | None = None
     """The score over draws of the query's noise, and by timestep. Null unless `replicates` was requested."""
 

@@ -28,6 +28,7 @@ from byline_service.api import (
     events,
     health,
     holds,
+    images,
     indexes,
     keys,
     ledger,
@@ -125,6 +126,7 @@ def create_app(
     for module in (
         attributions,
         versions,
+        images,
         indexes,
         keys,
         audit_and_usage,

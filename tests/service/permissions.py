@@ -61,6 +61,7 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/v1/indexes/{name}/coverage"): READ,
     ("GET", "/v1/indexes/{name}/examples"): OWN,
     ("GET", "/v1/indexes/{name}/examples/{example_id}"): OWN,
+    ("GET", "/v1/indexes/{name}/images/{example_id}"): OWN,
     ("GET", "/v1/indexes/{name}/owners"): OWN,
     ("GET", "/v1/indexes/{name}/self-influence"): OWN,
     ("GET", "/v1/indexes/{name}/versions"): READ,
