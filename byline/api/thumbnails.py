@@ -153,7 +153,9 @@ def _row_bytes(header: bytes) -> tuple[int, int]:
         raise _refusal("a header of another length")
     width, height, depth, color, *methods = struct.unpack(">IIBBBBB", header)
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
-        raise _refusal(f"a size that is not 1 to {MAX_SIDE} pixels a side: give the pixels as an array instead")
+        raise _refusal(
+            f"a size that is not 1 to {MAX_SIDE} pixels a side: give the pixels as an array instead"
+        )
     allowed = {_GRAY: {1, 2, 4, 8}, 3: {1, 2, 4, 8}}.get(color, {8})
     if color not in _CHANNELS or depth not in allowed or methods != [0, 0, 0]:
         raise _refusal("another form than up to 8 bits a channel, not interlaced")
@@ -174,4 +176,6 @@ def _require_rows(data: bytes, rows: int, row_bytes: int) -> None:
 
 
 def _refusal(got: str) -> InvalidTask:
-    return InvalidTask(f"expected Example.image to be a PNG of at most {MAX_SIDE} x {MAX_SIDE} pixels, got {got}")
+    return InvalidTask(
+        f"expected Example.image to be a PNG of at most {MAX_SIDE} x {MAX_SIDE} pixels, got {got}"
+    )

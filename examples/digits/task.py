@@ -90,7 +90,12 @@ def declared(labels_N: torch.Tensor, folder: Path) -> Task:
     pixels_ND, true_N = digits()
     train_ND = pixels_ND[:TRAINED_ON]
     examples = [
-        Example(id=f"digit-{row}", label=str(int(label)), preview=drawing(pixels.numpy()), image=png(pixels.view(8, 8)))
+        Example(
+            id=f"digit-{row}",
+            label=str(int(label)),
+            preview=drawing(pixels.numpy()),
+            image=png(pixels.view(8, 8)),
+        )
         for row, (pixels, label) in enumerate(zip(train_ND, labels_N, strict=True))
     ]
     trained = TrainedModel(

@@ -94,7 +94,9 @@ def task(folder: Path = FOLDER) -> Task:
         name="openmoji",
         model=lambda: model(len(groups)),
         checkpoints=[Checkpoint(weights=path) for path in sorted(folder.glob("seed-*.safetensors"))],
-        data=TrainingData.from_arrays(train_N, train_labels_N, [example(drawings[i], images_N[i]) for i in kept]),
+        data=TrainingData.from_arrays(
+            train_N, train_labels_N, [example(drawings[i], images_N[i]) for i in kept]
+        ),
     )
 
     def train(rows: Sequence[int], seed: int) -> dict[str, torch.Tensor]:

@@ -18,7 +18,9 @@ HEADERS = {
     "Content-Disposition": "inline",
     "Vary": "Authorization, Cookie",
 }
-IMAGE = {200: {"description": "PNG", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}}
+IMAGE = {
+    200: {"description": "PNG", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.get(
@@ -43,7 +45,9 @@ def get_image(
     index, row, _ = visible_example(request, name, example_id)
     image = index.examples.images([row]).get(row)
     if image is None:
-        raise NotFound("expected an example with a thumbnail, this one has none: set Example.image in the Task")
+        raise NotFound(
+            "expected an example with a thumbnail, this one has none: set Example.image in the Task"
+        )
     tag = f'"{hashlib.sha256(image).hexdigest()[:32]}"'
     headers = HEADERS | {"ETag": tag}
     if if_none_match == tag:
