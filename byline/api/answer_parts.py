@@ -143,6 +143,8 @@ class OwnerShare(Document):
     sum, so it has a width even if the share is clipped to zero."""
     members: dict[str, float] | None = None
     """Scores by member, with the score as their mean. Null unless `members` was requested and the scores are known."""
+    works: tuple[tuple[str, float], ...] = Field(default=(), exclude=True, repr=False)
+    """Ids and scores of the owner's rows with the largest absolute scores, for a receipt. Empty in other answers."""
 
 
 class OtherOwners(Document):

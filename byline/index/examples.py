@@ -45,6 +45,7 @@ _INDEXES = (
     "CREATE INDEX examples_by_label ON examples (label)",
     "CREATE UNIQUE INDEX owners_by_name ON owners (name)",
 )
+_IDS = "SELECT row, id FROM examples WHERE row IN (SELECT value FROM json_each(?))"
 _IMAGES = "SELECT row, png FROM images WHERE row IN (SELECT value FROM json_each(?))"
 _WITH_IMAGES = "SELECT row FROM images WHERE row IN (SELECT value FROM json_each(?))"
 _LISTED = " IN (SELECT value FROM json_each(?))"
@@ -169,6 +170,15 @@ class ExampleStore:
         if missing:
             raise NotFound(f"expected rows below {self.rows}, got {len(missing)} others")
         return [found[row] for row in wanted]
+
+    def ids(self, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """Read the ids of these rows, in this order.
+
+        Args:
+            rows: Rows of the index.
+        """
+        found = dict(self._fetch(_IDS, [_listed(rows)]))
+        return [found[int(row)] for row in rows]
 
     def images(self, rows: Sequence[int] | NDArray[np.int64]) -> dict[int, bytes]:
         """Read the thumbnails of these rows.

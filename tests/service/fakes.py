@@ -42,6 +42,9 @@ class FakeExamples:
     def by_rows(self, rows):
         return [self._examples[int(row)] for row in rows]
 
+    def ids(self, rows):
+        return [self._examples[int(row)].id for row in rows]
+
     def images(self, rows):
         chosen = {int(row): self._examples[int(row)].image for row in rows}
         return {row: image for row, image in chosen.items() if image is not None}
@@ -209,7 +212,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         ],
         manifest=SimpleNamespace(
             task=SimpleNamespace(name=name),
-            storage=SimpleNamespace(search="exact"),
+            storage=SimpleNamespace(search="exact", exact=True),
             groups=None,
             digest="d" * 64,
         ),
@@ -218,7 +221,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         points=rows,
         points_of=len,
         examples=FakeExamples(examples),
-        owners=SimpleNamespace(names=tuple(f"owner {o}" for o in range(3))),
+        owners=SimpleNamespace(names=tuple(f"owner {o}" for o in range(3)), rows=owner_R),
         self_influence=random.random(rows).round(2),
         row_source=SimpleNamespace(gather=lambda chosen: features_RK[chosen]),
         query_vectors=lambda features_QK: features_QK.numpy(),
