@@ -187,7 +187,7 @@ class AnswerWriter:
     def _works(self, found: TopWorks | None) -> Callable[[int], OwnerWorks]:
         """Make the function that names an owner's works."""
         if found is None:
-            return lambda o: ()
+            return lambda _: ()
         named = list(zip(self._index.examples.ids(found.rows_N), found.scores_N.tolist(), strict=True))
         return lambda o: tuple(named[found.of(o)])
 

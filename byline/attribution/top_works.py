@@ -38,7 +38,9 @@ def top_works(scores_R: NDArray[np.float32], owner_R: NDArray[np.int32], owners:
         At most `most` rows of each owner.
     """
     owned = np.flatnonzero(owner_R >= 0)
-    order = owned[np.lexsort((-np.abs(scores_R[owned]), owner_R[owned]))]  # stable: ties stay in the order of rows
+    order = owned[
+        np.lexsort((-np.abs(scores_R[owned]), owner_R[owned]))
+    ]  # stable: ties stay in the order of rows
     counts_O = np.bincount(owner_R[owned], minlength=owners)
     firsts_O = np.cumsum(counts_O) - counts_O
     place = np.arange(len(order)) - firsts_O[owner_R[order]]

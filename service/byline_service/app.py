@@ -41,6 +41,7 @@ from byline_service.api import (
     sessions,
     signing_keys,
     statement_runs,
+    statement_works,
     statements,
     versions,
 )
@@ -60,6 +61,7 @@ from byline_service.observability.metrics import Metrics
 from byline_service.observability.tracing import Tracing, TracingMiddleware
 from byline_service.pages import ask
 from byline_service.pages import indexes as index_pages
+from byline_service.pages import statement_works as statement_works_pages
 from byline_service.pages import usage as usage_pages
 from byline_service.pages.compensation.routes import PAGES as COMPENSATION_PAGES
 from byline_service.settings import Settings
@@ -83,6 +85,7 @@ COMPENSATION = (
     holds,
     run_previews,
     statement_runs,
+    statement_works,
     statements,
     ledger,
     owner_accounts,
@@ -137,6 +140,7 @@ def create_app(
         index_pages,
         *COMPENSATION_PAGES,
         usage_pages,
+        statement_works_pages,
     ):
         app.include_router(module.router)
     app.include_router(versions.alias_router)

@@ -117,6 +117,8 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/v1/statements/{run}/pdf"): OWN,
     ("GET", "/v1/statement-lines"): OWN,
     ("GET", "/v1/ledger/owners"): OWN,
+    ("GET", "/v1/statements/{run}/owners/{owner}"): OWN,
+    ("GET", "/compensation/runs/{run}/owners/{owner}"): OWN,
     ("GET", "/v1/ledger"): OWN,
     ("GET", "/v1/ledger/balances"): OWN,
     ("GET", "/v1/ledger/verification"): APPROVE,

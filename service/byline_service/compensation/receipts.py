@@ -71,9 +71,7 @@ def receipt_of(answered: Answered, answerer: Answerer, answer: Answer, key: Sign
     if not shares.coverage.complete:
         raise not_payable([Reason.INCOMPLETE_COVERAGE])
     names = [member.name for member in answerer.members]
-    works = {
-        each.owner: [(work, score * len(names)) for work, score in each.works] for each in shares.owners
-    }
+    works = {each.owner: [(work, score * len(names)) for work, score in each.works] for each in shares.owners}
     scale, scores = fixed_point(
         {
             owner: [members[name] for name in names]

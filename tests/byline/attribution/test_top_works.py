@@ -6,7 +6,9 @@ import pytest
 from byline.attribution.top_works import top_works
 
 
-@pytest.mark.parametrize("rows, owners, most", [(400, 7, 5), (400, 390, 3), (50, 1, 5), (3, 5, 2), (0, 3, 5)])
+@pytest.mark.parametrize(
+    ("rows", "owners", "most"), [(400, 7, 5), (400, 390, 3), (50, 1, 5), (3, 5, 2), (0, 3, 5)]
+)
 def test_the_largest_absolute_scores_of_each_owner_ties_by_row(rows: int, owners: int, most: int) -> None:
     generator = np.random.default_rng(rows + owners)
     scores_R = generator.integers(-4, 5, rows).astype(np.float32)

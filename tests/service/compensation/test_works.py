@@ -15,7 +15,10 @@ SCORES = {"ada": (5, -2, 9), "grace": (1, 1, 1)}
 def test_integers_are_those_of_exact_rounding() -> None:
     generator = np.random.default_rng(0)
     works = {
-        f"owner {o}": [(f"{o}-{w}", float(generator.standard_normal() * 10.0 ** generator.integers(-30, 3))) for w in range(5)]
+        f"owner {o}": [
+            (f"{o}-{w}", float(generator.standard_normal() * 10.0 ** generator.integers(-30, 3)))
+            for w in range(5)
+        ]
         for o in range(50)
     }
     scale, _ = fixed_point({"a": [1e-3]}, (score for each in works.values() for _, score in each))
@@ -41,7 +44,7 @@ def test_owners_without_named_works_have_the_whole_sum_as_rest() -> None:
 
 
 @pytest.mark.parametrize(
-    "works, error",
+    ("works", "error"),
     [
         ({"mallory": (("x", 1),)}, "without a score"),
         ({"ada": (("x", 1), ("x", 1))}, "different works"),
@@ -52,6 +55,8 @@ def test_owners_without_named_works_have_the_whole_sum_as_rest() -> None:
         ({"ada": (("x", (1 << BITS) + 1),)}, "is 0 or larger"),
     ],
 )
-def test_works_that_no_answer_has_are_found(works: dict[str, tuple[tuple[str, int], ...]], error: str) -> None:
+def test_works_that_no_answer_has_are_found(
+    works: dict[str, tuple[tuple[str, int], ...]], error: str
+) -> None:
     (found,) = works_errors(event(SCORES, works=works))
     assert error in found
