@@ -1,7 +1,7 @@
 """Thumbnails of training points. A caller sees those of the training points that it sees."""
 
 import hashlib
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
@@ -18,7 +18,7 @@ HEADERS = {
     "Content-Disposition": "inline",
     "Vary": "Authorization, Cookie",
 }
-IMAGE = {
+IMAGE: dict[int | str, dict[str, Any]] = {
     200: {"description": "PNG", "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
 }
 
