@@ -70,9 +70,7 @@ def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None
     return Survey(rows, digest.hexdigest(), rows_R, examples, spellings)
 
 
-def read_row(
-    task: Task, row: int, spellings: OwnerSpellings | None = None
-) -> tuple[bytes, str, Example]:
+def read_row(task: Task, row: int, spellings: OwnerSpellings | None = None) -> tuple[bytes, str, Example]:
     """Read one row: the digest of its item, its metadata as JSON, and the metadata.
 
     Args:
