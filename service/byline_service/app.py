@@ -28,6 +28,7 @@ from byline_service.api import (
     events,
     health,
     holds,
+    images,
     indexes,
     keys,
     ledger,
@@ -41,6 +42,7 @@ from byline_service.api import (
     sessions,
     signing_keys,
     statement_runs,
+    statement_works,
     statements,
     versions,
 )
@@ -60,6 +62,7 @@ from byline_service.observability.metrics import Metrics
 from byline_service.observability.tracing import Tracing, TracingMiddleware
 from byline_service.pages import ask
 from byline_service.pages import indexes as index_pages
+from byline_service.pages import statement_works as statement_works_pages
 from byline_service.pages import usage as usage_pages
 from byline_service.pages.compensation.routes import PAGES as COMPENSATION_PAGES
 from byline_service.settings import Settings
@@ -85,6 +88,7 @@ COMPENSATION = (
     run_previews,
     statement_runs,
     payouts,
+    statement_works,
     statements,
     ledger,
     owner_accounts,
@@ -128,6 +132,7 @@ def create_app(
     for module in (
         attributions,
         versions,
+        images,
         indexes,
         keys,
         audit_and_usage,
@@ -138,6 +143,7 @@ def create_app(
         index_pages,
         *COMPENSATION_PAGES,
         usage_pages,
+        statement_works_pages,
     ):
         app.include_router(module.router)
     app.include_router(versions.alias_router)

@@ -15,6 +15,7 @@ from byline.api.answer import Answer
 from byline.attribution.attributor import Attributor
 from byline.attribution.queries import CheckedRequest
 from byline.attribution.request import AttributionRequest
+from byline.attribution.shown_images import with_image_paths
 from byline.errors import DeadlineExceeded, InvalidQuery
 from byline_service.accounts.permissions import caller_of, charge
 from byline_service.attributions.admission import AdmissionTicket
@@ -163,7 +164,8 @@ class AttributionHandler:
             service.metrics.count_answer(attributor.name, answer.timings)
         milliseconds = (time.monotonic() - self.begun) * 1e3
         service.usage.add(caller_of(self.request).key_id, attributor.name, len(questions), milliseconds)
-        return parsed, [shown_answer(answer) for answer in answers]
+        examples = attributor.index.examples
+        return parsed, [with_image_paths(shown_answer(answer), examples) for answer in answers]
 
 
 def _written(
