@@ -159,7 +159,8 @@ class AttributionHandler:
             service.metrics.count_answer(attributor.name, answer.timings)
         milliseconds = (time.monotonic() - self.begun) * 1e3
         service.usage.add(caller_of(self.request).key_id, attributor.name, len(questions), milliseconds)
-        return parsed, [shown_answer(answer) for answer in answers]
+        withheld = await service.consents.withheld(attributor.name, attributor.index.version)
+        return parsed, [withheld.hidden(shown_answer(answer)) for answer in answers]
 
 
 def _written(

@@ -94,6 +94,7 @@ Fact = Annotated[
     | SigningKeyAdded
     | PolicyRevised
     | RosterRecorded
+    | ConsentsFact
     | RunDrafted
     | RunStepped
     | HoldPlaced

@@ -190,6 +190,23 @@ SAMPLES = {
         "party_labels": [{"label": "ä party", "party": "p" * 16, "sequence": 1}],
         "party_details": [{"party": "p" * 16, "revision": 1, "salt": "s", "document": "{}"}],
     },
+    "0012_consents": {
+        "consents": [
+            {
+                "sequence": 1,
+                "line": 1,
+                "owner": "ä",
+                "index_name": "fake",
+                "work": None,
+                "version": None,
+                "status": "prohibited",
+                "since": MOMENT,
+                "source": "ä",
+                "person": "ada",
+                "at": MOMENT,
+            }
+        ]
+    },
 }
 
 ADDED = {"persons": 1, "person_skeletons": 1}

@@ -22,6 +22,7 @@ CROSS_FIELD = (
     "place_hold",
     "end_hold",
     "record_party",
+    "record_consents",
 )
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
@@ -32,6 +33,7 @@ PAGED = (
     "list_aliases",
     "list_audit",
     "list_balances",
+    "list_consents",
     "list_events",
     "list_examples",
     "list_holds",

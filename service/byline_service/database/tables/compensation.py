@@ -204,6 +204,24 @@ rosters = Table(
 )
 """Recorded owners of index versions. The journal holds their numbers of rows."""
 
+consents = Table(
+    "consents",
+    metadata,
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("owner", Text, nullable=False),
+    Column("index_name", String(64), nullable=False),
+    Column("work", Text),
+    Column("version", String(64)),
+    Column("status", String(10), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_consents_index_name", "index_name"),
+)
+"""Status of works over time."""
+
 APPEND_ONLY = (
     journal,
     events,
@@ -219,5 +237,6 @@ APPEND_ONLY = (
     rosters,
     parties,
     party_labels,
+    consents,
 )
 """All tables, in the order of their creation."""
