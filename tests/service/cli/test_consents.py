@@ -15,10 +15,8 @@ def file(tmp_path, text):
 
 
 def test_lines_are_read(tmp_path):
-    text = (
-        HEAD
-        + 'ash,digits,17,,prohibited,2026-03-01T00:00:00Z,"letter, signed"\nbirch,digits,,v1,allowed,2026-03-01T00:00:00+02:00,web\n'
-    )
+    signed = 'ash,digits,17,,prohibited,2026-03-01T00:00:00Z,"letter, signed"\n'
+    text = HEAD + signed + "birch,digits,,v1,allowed,2026-03-01T00:00:00+02:00,web\n"
     first, second = read_rows(file(tmp_path, text))
     assert (first.owner, first.work, first.version, first.source) == ("ash", "17", None, "letter, signed")
     assert (second.work, second.version, second.status) == (None, "v1", "allowed")
