@@ -51,6 +51,8 @@ class Coverage(Document):
     """Number of training points of the index."""
     complete: bool
     """Whether the search covered all training points. Compensation requires it."""
+    withheld: int = 0
+    """Number of training points that the answer would list, but that have no consent. Their ranks are missing."""
 
 
 class StandsOut(Document):

@@ -245,8 +245,12 @@ class RestrictionDocument(Document):
     """Kind of the restriction."""
     subject: Subject
     """Owner or work."""
+    version: str | None
+    """Version of the index. Null covers every version."""
     since: str | None
     """First time of the events that it covers. Null covers events of any time."""
+    until: str | None
+    """First time after them. Null if there is no end."""
 
 
 class StatementDocument(RunDocument):

@@ -3,6 +3,7 @@
 from byline.api.accounts import NewKeyBody, Scope
 from byline.api.attributions import Progress
 from byline.api.compensation import PolicyBody, Quality
+from byline.api.consents import ConsentRow
 from byline.api.holds import HoldBody, Subject
 from byline.api.owner_accounts import OwnerSearch
 from byline.api.parties import PartyBody, PartyDetails, PartyIdentifiers
@@ -42,6 +43,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Conflict",
+    "ConsentRow",
     "DeadlineExceeded",
     "DiskFull",
     "Forbidden",

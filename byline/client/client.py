@@ -1,6 +1,7 @@
 """The clients: one table of methods, to call or to await."""
 
 from byline.client import accounts, attributions, compensation
+from byline.client import consents as consents_
 from byline.client import holds as holds_
 from byline.client import indexes as indexes_
 from byline.client import parties as parties_
@@ -64,6 +65,8 @@ class _Methods:
     party = Method(parties_.party)
     erase_party_details = Method(parties_.erase_party_details)
     draft_run = Method(compensation.draft_run)
+    record_consents = Method(consents_.record_consents)
+    consents = Listing(consents_.consents)
     place_hold = Method(holds_.place_hold)
     end_hold = Method(holds_.end_hold)
     holds = Listing(holds_.holds)

@@ -25,6 +25,7 @@ from byline_service.accounts.usage import UsageBuffer
 from byline_service.api import (
     attributions,
     audit_and_usage,
+    consents,
     events,
     health,
     holds,
@@ -50,6 +51,7 @@ from byline_service.attributions.admission import Admission, Capacity
 from byline_service.attributions.body_limits import BodyLimits
 from byline_service.attributions.compute import ComputeThread, LoopCallbacks
 from byline_service.attributions.overload import OverloadMiddleware
+from byline_service.attributions.withheld import ConsentCache
 from byline_service.database import Database
 from byline_service.database.readiness import DatabaseReadiness
 from byline_service.http import problems
@@ -84,6 +86,7 @@ COMPENSATION = (
     policies,
     parties,
     rosters,
+    consents,
     holds,
     run_previews,
     statement_runs,
@@ -209,6 +212,7 @@ def build_state(
         switcher=switcher,
         follower=Follower(switcher, settings.versions_poll_seconds),
         keyring=read_keyring(settings, is_sqlite=database.is_sqlite),
+        consents=ConsentCache(database),
         verifier=Verifier(database),
     )
     _offer_baselines(state.attributors, settings.baselines)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from byline.api.holds import HoldBody, Subject
 from byline.api.payouts import ConfirmationBody
 from byline_service.accounts.scopes import Caller
+from byline_service.compensation.consents import Consent, ConsentsFact
 from byline_service.compensation.drafting import Release
 from byline_service.compensation.payouts import WantedPayout
 from byline_service.compensation.rosters import Roster
 from byline_service.ledger import (
+    consent_queries,
     entry_queries,
     holding,
     payout_workflow,
@@ -73,6 +75,17 @@ class Books:
         """Record the owners of a version."""
         made = Roster(index=index, version=version, manifest="a" * 64, sizes=sizes)
         return self.do(roster_queries.record, made)
+
+    def consent(self, status="prohibited", since="2026-03-01T00:00:00.000000Z", version=None, **subject):
+        """Record a consent for the works of an owner, or for one work."""
+        made = Consent(
+            subject=Subject(**{"index": "digits"} | subject),
+            version=version,
+            status=status,
+            since=since,
+            source="a letter",
+        )
+        return self.do(consent_queries.record, ConsentsFact(consents=(made,)))
 
     def end_hold(self, hold_id, person="grace"):
         return self.do(holding.end, hold_id, "agreed", person=person)

@@ -94,6 +94,8 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("POST", "/v1/policies"): ADMIN,
     ("GET", "/v1/indexes/{name}/rosters"): READ,
     ("POST", "/v1/indexes/{name}/rosters"): COMPENSATE,
+    ("GET", "/v1/consents"): READ,
+    ("POST", "/v1/consents"): COMPENSATE,
     ("GET", "/v1/holds"): READ,
     ("GET", "/v1/holds/{hold}"): READ,
     ("POST", "/v1/holds"): COMPENSATE,

@@ -165,7 +165,9 @@ class AttributionHandler:
         milliseconds = (time.monotonic() - self.begun) * 1e3
         service.usage.add(caller_of(self.request).key_id, attributor.name, len(questions), milliseconds)
         examples = attributor.index.examples
-        return parsed, [with_image_paths(shown_answer(answer), examples) for answer in answers]
+        withheld = await service.consents.withheld(attributor.name, attributor.index.version)
+        listed = [withheld.hidden(shown_answer(answer)) for answer in answers]
+        return parsed, [with_image_paths(answer, examples) for answer in listed]
 
 
 def _written(

@@ -128,7 +128,7 @@ def allocate(
         doubted = bool(policy.doubts(event))
         for key, count in parts_under(policy, event, by_version).items():
             all_held = doubted and policy.fallback == "hold"
-            held = 0 if len(key) == 1 else all_held or restrictions.part(key[1], event.index, event.booked_at)
+            held = 0 if len(key) == 1 else all_held or restrictions.part(key[1], event)
             pool.pay(key, event.weight * count, held)
     return divided(policy, min(wanted, policy.budget if left is None else left), pool, carried, restrictions)
 
@@ -147,7 +147,7 @@ def allocate_training(
     """
     pool = PoolParts()
     for owner, weight in pool_weights(policy.fallback, roster).items():
-        pool.pay(("paid", owner), weight, restrictions.part(owner, roster.index, until))
+        pool.pay(("paid", owner), weight, restrictions.pool_part(owner, roster, until))
     return divided(policy, policy.budget, pool, carried, restrictions)
 
 

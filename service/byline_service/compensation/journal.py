@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from byline.api.receipts import Integer
+from byline_service.compensation.consents import ConsentsFact
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.parties import PartyErased, PartyRecorded
@@ -114,6 +115,7 @@ Fact = Annotated[
     | SigningKeyAdded
     | PolicyRevised
     | RosterRecorded
+    | ConsentsFact
     | RunDrafted
     | RunStepped
     | HoldPlaced

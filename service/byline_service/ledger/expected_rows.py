@@ -11,7 +11,7 @@ from byline_service.compensation.runs import lines_of
 from byline_service.compensation.statements import ReversalStatement
 from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database.tables import compensation as tables
-from byline_service.ledger import hold_queries, roster_queries
+from byline_service.ledger import consent_queries, hold_queries, roster_queries
 from byline_service.ledger.statement_queries import division_columns
 
 Row = Mapping[str, Any]
@@ -36,6 +36,7 @@ def expected_rows(book: ReplayedLedger) -> dict[Table, dict[tuple[Any, ...], Row
         tables.event_claims: _claims(book),
         tables.signing_keys: _signing_keys(book),
         tables.rosters: roster_queries.expected(book.rosters),
+        tables.consents: consent_queries.expected(book.consents),
         tables.holds: hold_queries.expected_holds(book.holds),
         tables.hold_ends: hold_queries.expected_ends(book.holds),
         tables.parties: _parties(book),

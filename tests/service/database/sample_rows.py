@@ -204,6 +204,23 @@ SAMPLES = {
             }
         ],
     },
+    "0013_consents": {
+        "consents": [
+            {
+                "sequence": 1,
+                "line": 1,
+                "owner": "ä",
+                "index_name": "fake",
+                "work": None,
+                "version": None,
+                "status": "prohibited",
+                "since": MOMENT,
+                "source": "ä",
+                "person": "ada",
+                "at": MOMENT,
+            }
+        ]
+    },
 }
 
 ADDED = {"persons": 1, "person_skeletons": 1}

@@ -24,6 +24,7 @@ CROSS_FIELD = (
     "record_party",
     "prepare_payout",
     "confirm_payout",
+    "record_consents",
 )
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
@@ -34,6 +35,7 @@ PAGED = (
     "list_aliases",
     "list_audit",
     "list_balances",
+    "list_consents",
     "list_events",
     "list_examples",
     "list_holds",

@@ -7,6 +7,7 @@ tables beside the journal must have the same events, runs and balances.
 from collections.abc import Mapping
 
 from byline.errors import BylineError
+from byline_service.compensation.consents import ConsentsFact
 from byline_service.compensation.event import Event
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.journal import (
@@ -18,7 +19,7 @@ from byline_service.compensation.journal import (
     SigningKeyAdded,
 )
 from byline_service.compensation.parties import PartyErased, PartyRecorded
-from byline_service.compensation.replay import drafts, holds, parties, payouts, records, steps
+from byline_service.compensation.replay import consents, drafts, holds, parties, payouts, records, steps
 from byline_service.compensation.replay.drafts import events_of
 from byline_service.compensation.replay.ledger import ReplayedLedger
 from byline_service.compensation.rosters import RosterRecorded
@@ -86,6 +87,8 @@ class LedgerReplay:
             drafts.draft(ledger, record, fact, where, events)
         elif isinstance(fact, RosterRecorded):
             records.add_roster(ledger, record, fact)
+        elif isinstance(fact, ConsentsFact):
+            consents.record_consents(ledger, record, fact)
         elif isinstance(fact, HoldPlaced | HoldEnded):
             holds.hold(ledger, record, fact)
         elif isinstance(fact, PartyRecorded | PartyErased):

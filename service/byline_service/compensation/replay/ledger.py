@@ -6,6 +6,7 @@ from datetime import date
 
 from byline.errors import InvalidInput
 from byline_service.compensation.budgets import PeriodRun
+from byline_service.compensation.consents import ConsentBook
 from byline_service.compensation.event import Event
 from byline_service.compensation.holds import HoldBook
 from byline_service.compensation.journal import GENESIS
@@ -100,14 +101,15 @@ class ReplayedLedger:
     parties: PartyBook = field(default_factory=PartyBook)
     party_stamps: dict[tuple[str, int], Stamp] = field(default_factory=dict)
     """(id, revision) of a party -> person and time of its record."""
+    consents: ConsentBook = field(default_factory=ConsentBook)
 
     def restrictions(self, basis: int) -> list[Restriction]:
-        """Return the holds that are in force after a record.
+        """Return the holds in force and the missing consents after a record.
 
         Args:
             basis: Sequence of the record.
         """
-        return self.holds.restrictions(basis)
+        return [*self.holds.restrictions(basis), *self.consents.restrictions(basis)]
 
     def balances(self, policy: str, upto: int | None = None) -> dict[AccountKey, int]:
         """Return the balance of each account of a policy.

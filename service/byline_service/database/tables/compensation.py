@@ -228,6 +228,23 @@ payout_confirmations = Table(
     Column("key_id", String(12)),
 )
 """Payouts that a bank has confirmed. No two have the same reference."""
+consents = Table(
+    "consents",
+    metadata,
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("owner", Text, nullable=False),
+    Column("index_name", String(64), nullable=False),
+    Column("work", Text),
+    Column("version", String(64)),
+    Column("status", String(10), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_consents_index_name", "index_name"),
+)
+"""Status of works over time."""
 
 APPEND_ONLY = (
     journal,
@@ -245,5 +262,6 @@ APPEND_ONLY = (
     parties,
     party_labels,
     payout_confirmations,
+    consents,
 )
 """All tables, in the order of their creation."""
