@@ -47,8 +47,8 @@ def sentences(policy: PolicyRevision) -> dict[str, str]:
     certain = (
         f"An owner gets at once what is certain at {policy.confidence / 10:g} %. The rest waits in escrow."
         if policy.confidence is not None
-        else f"An owner gets at once the share less {(policy.multiplier or 0) / 10_000:g} standard errors. The rest waits "
-        "in escrow."
+        else f"An owner gets at once the share less {(policy.multiplier or 0) / 10_000:g} standard errors. "
+        "The rest waits in escrow."
     )
     divided = (
         f"Each {policy.period}, {amount(policy.pool)} are divided over its events by weight."
