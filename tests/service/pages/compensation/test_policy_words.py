@@ -25,10 +25,10 @@ def test_the_body_of_a_revision_makes_an_equal_one(stored):
 
 def test_a_term_is_a_sentence_with_its_amounts():
     found = sentences(POLICIES[1])
-    assert found["pool"] == "Each month, 1000.00 EUR are divided over its events by weight."
+    assert found["pool"] == "Each month, 1,000.00 EUR are divided over its events by weight."
     assert found["floor"] == "Amounts below 5.00 EUR are carried into the next run."
     assert "1.645 standard errors" in found["bound"]
-    assert "100000 JPY" in sentences(POLICIES[4])["pool"]
+    assert "100,000 JPY" in sentences(POLICIES[4])["pool"]
     assert all(each.endswith(".") for stored in POLICIES for each in sentences(stored).values())
 
 
