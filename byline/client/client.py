@@ -71,6 +71,7 @@ class _Methods:
     end_hold = Method(holds_.end_hold)
     holds = Listing(holds_.holds)
     hold = Method(holds_.hold)
+    preview_run = Method(compensation.preview_run)
     approve_run = Method(compensation.approve_run)
     reject_run = Method(compensation.reject_run)
     post_run = Method(compensation.post_run)

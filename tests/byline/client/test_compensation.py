@@ -93,6 +93,8 @@ def test_from_events_to_a_statement_and_back(people, ledger_clock):
     assert [each.policy.name for each in ada.policies()] == ["royalties"]
     assert len(list(ada.policy("royalties"))) == 1
     period = ledger_clock.end_month()
+    seen = ada.preview_run("royalties", period)
+    assert (seen.events, seen.totals.pool, list(ada.runs())) == (4, 100_000, [])
     run = ada.draft_run(AllocationBody(kind="allocation", policy="royalties", period=period))
     with pytest.raises(Forbidden):
         ada.approve_run(run.id)
