@@ -21,6 +21,7 @@ class _Methods:
     coverage = Method(indexes_.coverage)
     example = Method(indexes_.example)
     examples = Listing(indexes_.examples)
+    image = Method(indexes_.image)
     owners = Listing(indexes_.owners)
     self_influence = Listing(indexes_.self_influence)
 
@@ -82,6 +83,7 @@ class _Methods:
     statement = Method(compensation.statement)
     statement_csv = Method(compensation.statement_csv)
     statement_pdf = Method(compensation.statement_pdf)
+    line_events = Listing(compensation.line_events)
     owner_accounts = Listing(compensation.owner_accounts)
     owner_statements = Listing(compensation.owner_statements)
     ledger = Listing(compensation.ledger)
@@ -91,6 +93,8 @@ class _Methods:
     confirm_payout = Method(payouts_.confirm_payout)
     payout = Method(payouts_.payout)
     payouts = Listing(payouts_.payouts)
+    payout_csv = Method(payouts_.payout_csv)
+    payout_transfer = Method(payouts_.payout_transfer)
 
     caller = Method(accounts.caller)
     keys = Listing(accounts.keys)

@@ -15,6 +15,7 @@ from byline.api.statements import (
 )
 from byline.errors import NotFound
 from byline_service.accounts.scopes import Caller
+from byline_service.compensation.allocation import Line
 from byline_service.compensation.money import format_minor, minor_digits
 from byline_service.compensation.payouts import netted
 from byline_service.compensation.run_warnings import in_words
@@ -85,11 +86,18 @@ async def read_statement(
         raise NotFound("expected the id of a posted run with a line of an owner that this key sees")
     hands = [] if caller.owners is not None else await hands_of(reading, row)
     owing = await payout_queries.receivables_before(reading, row)
-    shown = [
-        StatementLine(netted=netted(line.payable, owing.get(line.owner, 0)), **line.model_dump())
-        for line in lines
-    ]
+    shown = [statement_line(line, owing.get(line.owner, 0)) for line in lines]
     return _document(row, run, hands, shown, whole=owners is None, all_events=caller.owners is None)
+
+
+def statement_line(line: Line, owing: int) -> StatementLine:
+    """Describe a line of a statement.
+
+    Args:
+        line: The line.
+        owing: Minor units that the owner owed before.
+    """
+    return StatementLine(netted=netted(line.payable, owing), **line.model_dump())
 
 
 def _document(
