@@ -45,6 +45,8 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/compensation/policies"): READ,
     ("GET", "/compensation/compare"): OWN,
     ("GET", "/compensation/holds"): READ,
+    ("GET", "/compensation/parties"): READ,
+    ("GET", "/compensation/payouts"): READ,
     ("GET", "/compensation/keys"): ADMIN,
     ("GET", "/start"): OWN,
     ("GET", "/compensation/runs/{run}"): OWN,

@@ -20,8 +20,7 @@ from byline_service.http.pagination import After, Limit, Number, cursor, cut, pl
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import owner_queries, policy_queries
 from byline_service.ledger.owner_search import matching
-from byline_service.ledger.payout_queries import receivables_before
-from byline_service.ledger.statement_documents import run_document, statement_line
+from byline_service.ledger.statement_documents import run_document, statement_lines
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1", tags=["Compensation"])
@@ -91,7 +90,7 @@ async def list_owner_statements(
         lines = [
             OwnerStatement(
                 run=run_document(run, warned=caller.owners is None),
-                line=statement_line(line, (await receivables_before(reading, run, owner)).get(owner, 0)),
+                line=(await statement_lines(reading, run, [line]))[0],
             )
             for run, line in shown
         ]

@@ -58,7 +58,7 @@ async def receivables_before(
     Args:
         transaction: An open transaction.
         run: The run.
-        owner: Only this owner. None for all.
+        owner: The only owner. None for all.
     """
     step, entry = run_steps.c, ledger_entries.c
     posted = select(step.sequence).where(step.run_id == run.id, step.step == "posting").scalar_subquery()

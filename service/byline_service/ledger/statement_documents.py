@@ -85,19 +85,24 @@ async def read_statement(
     if caller.owners is not None and (row.state != "posted" or not lines):
         raise NotFound("expected the id of a posted run with a line of an owner that this key sees")
     hands = [] if caller.owners is not None else await hands_of(reading, row)
-    owing = await payout_queries.receivables_before(reading, row)
-    shown = [statement_line(line, owing.get(line.owner, 0)) for line in lines]
+    shown = await statement_lines(reading, row, lines)
     return _document(row, run, hands, shown, whole=owners is None, all_events=caller.owners is None)
 
 
-def statement_line(line: Line, owing: int) -> StatementLine:
-    """Describe a line of a statement.
+async def statement_lines(reading: Connection, row: RunRow, lines: Sequence[Line]) -> list[StatementLine]:
+    """Describe lines of a run, with the part of each that pays a receivable back.
 
     Args:
-        line: The line.
-        owing: Minor units that the owner owed before.
+        reading: An open transaction.
+        row: Row of the run.
+        lines: Lines of the run.
     """
-    return StatementLine(netted=netted(line.payable, owing), **line.model_dump())
+    only = lines[0].owner if len(lines) == 1 else None
+    owing = await payout_queries.receivables_before(reading, row, only)
+    return [
+        StatementLine(netted=netted(line.payable, owing.get(line.owner, 0)), **line.model_dump())
+        for line in lines
+    ]
 
 
 def _document(
