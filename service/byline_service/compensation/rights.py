@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from byline.api.receipts import Integer
+from byline.api.rights import RightKind
 from byline.errors import InvalidInput
 from byline_service.compensation.allocation import apportion
 from byline_service.compensation.event import Stored
@@ -24,7 +25,6 @@ WHOLE = 1_000_000
 """Millionths of one right."""
 MOST_ROWS = 20_000
 """Most rows of a table."""
-Right = Literal["author", "performer", "producer", "publisher", "other"]
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
@@ -33,7 +33,7 @@ class RightsRow(Stored):
 
     owner: str
     """Label of the owner."""
-    right: Right
+    right: RightKind
     """Kind of the right."""
     party: str
     """Name of the party."""
@@ -86,7 +86,7 @@ class Split(Stored):
 
     owner: str
     """Label of the owner whose amount is divided."""
-    right: Right | None
+    right: RightKind | None
     """Kind of the right. Null where no table divides the amount."""
     party: str | None
     """Name of the party that is paid. Null for the unclaimed rest."""
