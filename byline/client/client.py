@@ -6,6 +6,7 @@ from byline.client import holds as holds_
 from byline.client import indexes as indexes_
 from byline.client import parties as parties_
 from byline.client import payouts as payouts_
+from byline.client import rights as rights_
 from byline.client import versions as versions_
 from byline.client.asynchronous import AsyncBase
 from byline.client.methods import Listing, Method
@@ -61,6 +62,8 @@ class _Methods:
     policy = Listing(compensation.policy)
     record_roster = Method(compensation.record_roster)
     rosters = Listing(compensation.rosters)
+    revise_rights = Method(rights_.revise_rights)
+    rights = Method(rights_.rights)
     record_party = Method(parties_.record_party)
     parties = Listing(parties_.parties)
     party = Method(parties_.party)

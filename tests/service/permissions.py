@@ -102,6 +102,8 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/v1/holds/{hold}"): READ,
     ("POST", "/v1/holds"): COMPENSATE,
     ("POST", "/v1/holds/{hold}/end"): APPROVE,
+    ("GET", "/v1/indexes/{name}/rights"): READ,
+    ("POST", "/v1/indexes/{name}/rights"): ADMIN,
     ("GET", "/v1/parties"): OWN,
     ("GET", "/v1/parties/{party}"): OWN,
     ("POST", "/v1/parties"): ADMIN,
