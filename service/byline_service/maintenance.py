@@ -84,6 +84,7 @@ async def forget(database: "Database") -> bool:
             await idempotency.forget(transaction, now - timedelta(days=IDEMPOTENCY_DAYS))
             await quota_queries.forget(transaction, now, timedelta(seconds=QUOTA_SECONDS))
             await session_queries.forget(transaction, now)
+            await answer_queries.forget(transaction, now)
     except BylineError:
         return False
     return True

@@ -125,8 +125,24 @@ function offerActions({ found, payload, asked, group }) {
   at("copy").hidden = group !== null;
   at("exports").replaceChildren(exportView(found, asked, said));
   at("by-member").hidden = members < 2 || found.baseline !== null || asked.members === true;
+  if (at("save")) at("save").hidden = group !== null; // keys that cannot ask have no such button
+  if (at("save")) at("save").onclick = () => save(found, asked);
   at("by-member").onclick = () => answered(payload, { ...asked, members: true }, group);
   offerBooking({ button: at("book"), found, query: payload, said, current: () => shown?.found === found && at("cancel").hidden });
+}
+
+// Records the answer: it is computed again, and kept as it is given then.
+async function save({ index: name }, asked) {
+  asking?.abort();
+  asking = new AbortController();
+  underWay(true);
+  try {
+    const recorded = await postStreaming(indexPath(name, "/answers"), { question: asked, shared: at("shared").checked }, asking.signal, showProgress);
+    location.assign(`/answers/${recorded.id}`);
+  } catch (error) {
+    if (!asking.signal.aborted) fail(error);
+    underWay(false);
+  }
 }
 
 function underWay(now) {
@@ -134,7 +150,7 @@ function underWay(now) {
   answer.toggleAttribute("aria-busy", now);
   at("step").textContent = "";
   at("progress").replaceChildren();
-  ["copy", "by-member", "book"].forEach((id) => at(id) && (at(id).hidden = true)); // keys that cannot book have no such button
+  ["copy", "by-member", "save", "book"].forEach((id) => at(id) && (at(id).hidden = true)); // a key without the scope has no such button
   at("exports").replaceChildren();
   if (now) {
     said("Asking…");
