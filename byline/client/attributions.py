@@ -193,22 +193,26 @@ def _ask(
         method="POST",
         path=path_of("indexes", index, endpoint),
         read=read,
-        body=JsonBody.of(asked | _as_json(options)),
+        body=JsonBody.of(asked | sent_options(options)),
         repeatable=True,
         on_progress=options.get("on_progress"),
         timeout=options.get("timeout"),
     )
 
 
-def _as_json(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Check the options of an answer. The service sets the defaults of those that are left out."""
+def sent_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the options of an answer. The service sets the defaults of those that are left out.
+
+    Args:
+        options: Options of an answer, and of waiting for it.
+    """
     chosen = {name: value for name, value in options.items() if name not in Waiting.__annotations__}
     return options_of(**chosen).model_dump(mode="json", exclude_unset=True)
 
 
 def _as_parameters(options: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Write options as query parameters, for a body of tensors."""
-    sent = _as_json(options)
+    sent = sent_options(options)
     chosen = sent.pop("filter", None) or {}
     if set(chosen) - {"id", "owner", "license", "label"}:
         raise InvalidQuery(

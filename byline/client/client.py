@@ -1,6 +1,6 @@
 """The clients: one table of methods, to call or to await."""
 
-from byline.client import accounts, attributions, compensation
+from byline.client import accounts, attributions, compensation, recorded_answers
 from byline.client import holds as holds_
 from byline.client import indexes as indexes_
 from byline.client import parties as parties_
@@ -43,6 +43,10 @@ class _Methods:
     shares = Method(attributions.shares)
     shares_of_set = Method(attributions.shares_of_set)
     shares_of_feature = Method(attributions.shares_of_feature)
+
+    record_answer = Method(recorded_answers.record_answer)
+    recorded_answer = Method(recorded_answers.recorded_answer)
+    delete_answer = Method(recorded_answers.delete_answer)
 
     book_event = Method(compensation.book_event)
     book_event_set = Method(compensation.book_event_set)

@@ -17,6 +17,7 @@ from byline.client import (
     attributions,
     compensation,
     indexes,
+    recorded_answers,
     versions,
 )
 from byline.client.calls import Pages
@@ -32,7 +33,7 @@ GIVEN = {
     "receipt": Receipt.model_construct(),
     "wanted": NewKeyBody(name="some", person="Ada", scopes=[Scope.READ]),
 }
-MODULES = (accounts, attributions, compensation, indexes, versions)
+MODULES = (accounts, attributions, compensation, indexes, recorded_answers, versions)
 
 
 def public(kind):
