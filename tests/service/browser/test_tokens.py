@@ -1,6 +1,8 @@
 """A score word by word in a real browser: shaded, named with numbers, linked, in both schemes."""
 
 import json
+import struct
+import zlib
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
@@ -104,11 +106,19 @@ def test_images_are_told_patch_by_patch(visit):
     assert broken(page) == []
 
 
-def test_a_file_becomes_the_numbers_of_a_query(visit, tmp_path):
-    picture = tmp_path / "dot.svg"
-    picture.write_text(
-        '<svg xmlns="http://www.w3.org/2000/svg" width="60" height="60"><rect width="60" height="60"/></svg>'
+def black_png(size):
+    """A black square as a PNG file."""
+    rows = zlib.compress(b"".join(b"\0" + bytes(size) for _ in range(size)))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
     )
+
+
+def test_a_file_becomes_the_numbers_of_a_query(visit, tmp_path):
+    picture = tmp_path / "black.png"
+    picture.write_bytes(black_png(60))
     page = visit(f"/?{urlencode({'index': 'pixels'})}")
     page.get_by_label("Choose a file").set_input_files(picture)
     expect(page.locator(".drawn canvas")).to_be_visible()
