@@ -1,6 +1,5 @@
 """The page of a recorded answer."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -9,8 +8,7 @@ from starlette.responses import HTMLResponse
 from byline.api.accounts import Scope
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
-from byline_service.answers import answer_queries
-from byline_service.api.answers import AnswerId
+from byline_service.api.answers import AnswerId, get_answer
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.rendering import page
 from byline_service.state import AppState
@@ -24,8 +22,7 @@ async def answer_page(
 ) -> HTMLResponse:
     """Show a recorded answer as it was given."""
     service: AppState = request.app.state.service
-    async with service.database.read() as reading:
-        recorded = await answer_queries.find(reading, caller, answer_id, datetime.now(UTC))
+    recorded = await get_answer(request, caller, answer_id)
     served = service.versions.served.get(recorded.index)
     current = None if served is None else served.attributor.index.version
     return page(request, "answer.html", here="ask", recorded=recorded, current=current)
