@@ -1,6 +1,6 @@
 """The clients: one table of methods, to call or to await."""
 
-from byline.client import accounts, attributions, compensation, recorded_answers
+from byline.client import accounts, attributions, compensation
 from byline.client import holds as holds_
 from byline.client import indexes as indexes_
 from byline.client import parties as parties_
@@ -44,9 +44,9 @@ class _Methods:
     shares_of_set = Method(attributions.shares_of_set)
     shares_of_feature = Method(attributions.shares_of_feature)
 
-    record_answer = Method(recorded_answers.record_answer)
-    recorded_answer = Method(recorded_answers.recorded_answer)
-    delete_answer = Method(recorded_answers.delete_answer)
+    record_answer = Method(attributions.record_answer)
+    recorded_answer = Method(attributions.recorded_answer)
+    delete_answer = Method(attributions.delete_answer)
 
     book_event = Method(compensation.book_event)
     book_event_set = Method(compensation.book_event_set)

@@ -17,7 +17,6 @@ from byline.client import (
     attributions,
     compensation,
     indexes,
-    recorded_answers,
     versions,
 )
 from byline.client.calls import Pages
@@ -33,7 +32,7 @@ GIVEN = {
     "receipt": Receipt.model_construct(),
     "wanted": NewKeyBody(name="some", person="Ada", scopes=[Scope.READ]),
 }
-MODULES = (accounts, attributions, compensation, indexes, recorded_answers, versions)
+MODULES = (accounts, attributions, compensation, indexes, versions)
 
 
 def public(kind):
