@@ -1,11 +1,11 @@
 // The query page at /: choose an index, type or pick a query, read the answer.
 // `/?index=NAME&query=JSON` (and the options and filters by their ids) sends the query at once, so that a question can be linked.
-import { get, indexPath } from "./api.js";
+import { clearFields, get, indexPath, showAtFields } from "./api.js";
 import { answerView } from "./answer.js";
 import { offerBooking } from "./booking.js";
 import { element, svg } from "./dom.js";
 import { exportView } from "./exports.js";
-import { clearError, controlOf, markError } from "./field_errors.js";
+import { faultsOf, fieldFinder } from "./faults.js";
 import { FILTERS, offerFilters, readFilter } from "./filters.js";
 import { queryForm } from "./form.js";
 import { imageForm } from "./images.js";
@@ -81,7 +81,7 @@ function about(info) {
 }
 
 function ask() {
-  clearError();
+  clearFields(form);
   let payload, asked;
   try {
     payload = query.read();
@@ -176,8 +176,7 @@ function said(text) {
 function fail(error) {
   status.className = "status error";
   status.textContent = shown ? `${error.message} The answer below is to the previous query.` : error.message;
-  const control = controlOf(error, query?.controls ?? {}, Object.fromEntries(linked.map((each) => [each.id === "ids" ? "id" : each.id, each])));
-  if (control) markError(control, error.message);
+  showAtFields(form, { parts: faultsOf(error) }, fieldFinder(query?.controls ?? {}, linked));
 }
 
 function backView(example, back) {
@@ -273,7 +272,7 @@ index.addEventListener("change", () => {
   said("");
   shown = null;
   underWay(false);
-  clearError();
+  clearFields(form);
   chooseIndex().catch(fail);
 });
 start().catch(fail);

@@ -208,7 +208,7 @@ def test_an_answer_is_recorded_filtered_exported_and_outlives_an_error(visit):
     assert 'filter={"label": ["odd"]}' in code
     page.get_by_label("Text").fill("")
     page.get_by_role("button", name="Ask", exact=True).click()
-    expect(page.locator(".field-error")).to_contain_text("expected text of at least 1 character")
+    expect(page.locator("#query-text ~ .fault")).to_contain_text("xpected text of at least 1 character")
     assert page.get_by_label("Text").get_attribute("aria-invalid") == "true"
     assert cards.count() == 6, "the answer of before stays"
     assert broken(page) == []
