@@ -30,6 +30,9 @@ demo-llm: $(READY)  ## fine-tune SmolLM2-135M on real documents, index it, ask i
 demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm)
 	$(BIN)/python -m examples.openmoji.demo
 
+demo-licence: $(READY)  ## a collective licence, from index to payment
+	$(BIN)/python -m examples.collective_licence.demo
+
 test: $(READY)  ## the tests but the slow ones (about 12 minutes on 2 cores)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not slow"
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Points = tuple[Attribution, ...] | None
 """Training points of one end; None if it was not requested."""
+_DATA = "data:image/png;base64,"
+"""Beginning of an image that needs no other file. Paths of a service are not drawn."""
 DRAWN_OWNERS = 8
 """Owners whose shares are drawn. The table of all is `answer.shares.to_pandas()`."""
 
@@ -112,6 +114,7 @@ def _cards(found: Points, query_tokens: Sequence[str]) -> list[dict[str, Any]]:
             "point": each,
             "width": 100 * abs(each.score) / largest,
             "lowers": each.score < 0,
+            "image": each.image if each.image and each.image.startswith(_DATA) else None,
             "tokens": None if each.tokens is None else _tokens(each, each.tokens, query_tokens),
         }
         for each in found or ()

@@ -35,6 +35,9 @@ class Attribution(Document):
     """Scores by member. Null unless `members` was requested."""
     tokens: TokenScores | None = None
     """The score token by token. Null unless `tokens` was requested."""
+    image: str | None = None
+    """Address of the training point's thumbnail, a PNG. A path of the service over HTTP, a `data:` URI in Python. Null
+    without a thumbnail."""
     noise: NoiseScore | None = None
     """The score over draws of the query's noise, and by timestep. Null unless `replicates` was requested."""
 
@@ -48,6 +51,8 @@ class Coverage(Document):
     """Number of training points of the index."""
     complete: bool
     """Whether the search covered all training points. Compensation requires it."""
+    withheld: int = 0
+    """Number of training points that the answer would list, but that have no consent. Their ranks are missing."""
 
 
 class StandsOut(Document):
@@ -140,6 +145,8 @@ class OwnerShare(Document):
     sum, so it has a width even if the share is clipped to zero."""
     members: dict[str, float] | None = None
     """Scores by member, with the score as their mean. Null unless `members` was requested and the scores are known."""
+    works: tuple[tuple[str, float], ...] = Field(default=(), exclude=True, repr=False)
+    """Ids and scores of the owner's rows with the largest absolute scores, for a receipt. Empty in other answers."""
 
 
 class OtherOwners(Document):

@@ -143,6 +143,8 @@ class ExampleRow(Document):
     """Row of the training point in the index."""
     example: Example
     """Metadata of the training point."""
+    image: str | None = None
+    """Path of the training point's thumbnail. Null without one."""
 
 
 class SelfInfluenceRow(ExampleRow):

@@ -98,6 +98,15 @@ class EventDocument(Document):
     """Digest of the complete stored event."""
 
 
+class WorkScore(Document):
+    """A work behind an owner's score in an event."""
+
+    example: str
+    """Id of the training point."""
+    score: int
+    """Score summed over the members, as an integer: a score is its integer times 2^-scale."""
+
+
 class EventShare(Document):
     """The share of one owner in an event."""
 
@@ -109,6 +118,10 @@ class EventShare(Document):
     """Share of the owner, between 0 and 1."""
     standard_error: float
     """Standard error of the share, rounded up."""
+    works: list[WorkScore]
+    """Works of the owner with the largest absolute scores."""
+    rest: int
+    """Score of the owner's other works. Works and rest add up to the sum of `scores`."""
 
 
 class EventDetails(EventDocument):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
+from byline.api.thumbnails import png
 from byline.api.validation import one_error, printable
 from byline.errors import InvalidTask
 
@@ -40,6 +41,9 @@ class Example(BaseModel):
     preview: str | None = None
     """A few words of plain text to recognize the training point by, cut to `MAX_PREVIEW` characters. Lone surrogates become
     U+FFFD here. All other fields refuse them."""
+    image: bytes | None = Field(default=None, exclude=True, repr=False)
+    """Thumbnail of the training point: a PNG of at most 96 x 96 pixels. An array or tensor [H, W] or [C, H, W] of pixels
+    becomes one (`byline.api.thumbnails.png`). Answers name its address instead."""
     attributes: Mapping[str, JsonValue] = Field(default_factory=dict)
     """Further values to show or to filter by. Numbers must be finite."""
 
@@ -57,6 +61,11 @@ class Example(BaseModel):
             return preview
         shown = LONE_SURROGATE.sub("\ufffd", preview)
         return shown if len(shown) <= MAX_PREVIEW else f"{shown[: MAX_PREVIEW - 1]}…"
+
+    @field_validator("image", mode="before")
+    @classmethod
+    def _png(cls, image: Any) -> bytes | None:
+        return None if image is None else png(image)
 
     @field_validator("attributes", mode="before")
     @classmethod

@@ -95,6 +95,9 @@ class ReceiptContent(StoredDocument):
     """Binary exponent of the scores: a score is its integer times 2^-scale."""
     scores: Mapping[Owner, tuple[Integer, ...]]
     """Integers [M] of each owner: the signed sum over all of the owner's rows."""
+    works: Mapping[Owner, tuple[tuple[str, Integer], ...]]
+    """Works of each owner with the largest absolute scores: pairs of the training point's id and its integer, summed over
+    the members. The owner's other works have the rest of the owner's sum."""
 
 
 class Receipt(StoredDocument):

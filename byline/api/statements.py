@@ -12,12 +12,12 @@ from byline.api.terms import Asked
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
 PeriodName = Annotated[str, Field(min_length=4, max_length=10)]
-RunKind = Literal["allocation", "adjustment", "release", "reversal"]
+RunKind = Literal["allocation", "adjustment", "release", "reversal", "payout"]
 Step = Literal["approval", "rejection", "posting", "void"]
 State = Literal["draft", "approved", "rejected", "posted", "void"]
-Account = Literal["funding", "payable", "escrow", "held", "carried", "unallocated"]
-"""`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, held back, carried and
-unallocated."""
+Account = Literal["funding", "payable", "escrow", "held", "carried", "unallocated", "transit", "paid"]
+"""`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, held back, carried, unallocated,
+with the bank, and paid. A negative `payable` is a receivable: a run was reversed after its amounts were paid."""
 ReleasedAccount = Literal["escrow", "held"]
 """Accounts that a release pays out."""
 
@@ -206,6 +206,8 @@ class StatementLine(Document):
     """Rest of the shares, held until the shares are better known."""
     held: int
     """Part of the earned amount that a hold, a dispute or a missing consent keeps from being paid."""
+    netted: int
+    """Part of the payable amount that pays a receivable back. A payout transfers the rest."""
 
 
 class StatementTotals(Document):
@@ -243,8 +245,12 @@ class RestrictionDocument(Document):
     """Kind of the restriction."""
     subject: Subject
     """Owner or work."""
+    version: str | None
+    """Version of the index. Null covers every version."""
     since: str | None
     """First time of the events that it covers. Null covers events of any time."""
+    until: str | None
+    """First time after them. Null if there is no end."""
 
 
 class StatementDocument(RunDocument):

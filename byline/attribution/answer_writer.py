@@ -3,7 +3,7 @@
 Letters: M members, k examples of an answer, O owners.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 
@@ -29,10 +29,14 @@ from byline.attribution.owner_shares import OwnerSums, owner_sums
 from byline.attribution.queries import PreparedQuery
 from byline.attribution.request import AttributionRequest
 from byline.attribution.retrieval import RankedRows, SearchResult
+from byline.attribution.top_works import TopWorks
 from byline.attribution.uncertainty import error_scope, standard_errors, stands_out, unit_count
 from byline.index.index import AttributionIndex
 from byline.members import Member
 from byline.metrics.intervals import half_width, interval_around
+
+OwnerWorks = tuple[tuple[str, float], ...]
+"""Ids and scores of an owner's works."""
 
 
 class AnswerWriter:
@@ -169,15 +173,27 @@ class AnswerWriter:
         sums, owners = owner_sums(found.owners, self._of_columns(found.owners)), self._owners
         order = sorted(range(len(owners)), key=lambda o: (-sums.score[o], owners[o][0]))
         listed, left = order[:limit], order[len(order) if limit is None else limit :]
+        works = self._works(found.works)
         return Shares(
-            owners=tuple(self._share(sums, o, found.owners[o] if request.members else None) for o in listed),
+            owners=tuple(
+                self._share(sums, o, found.owners[o] if request.members else None, works(o)) for o in listed
+            ),
             others=self._others(sums, left) if left else None,
             positive=sums.positive,
             clipped=sums.clipped,
             coverage=self._coverage(sum(count for _, count, _ in owners)),
         )
 
-    def _share(self, sums: OwnerSums, o: int, by_member: NDArray[np.float64] | None) -> OwnerShare:
+    def _works(self, found: TopWorks | None) -> Callable[[int], OwnerWorks]:
+        """Make the function that names an owner's works."""
+        if found is None:
+            return lambda _: ()
+        named = list(zip(self._index.examples.ids(found.rows_N), found.scores_N.tolist(), strict=True))
+        return lambda o: tuple(named[found.of(o)])
+
+    def _share(
+        self, sums: OwnerSums, o: int, by_member: NDArray[np.float64] | None, works: OwnerWorks
+    ) -> OwnerShare:
         owner, count, licenses = self._owners[o]
         bounds = sums.share_interval
         return OwnerShare(
@@ -191,6 +207,7 @@ class AnswerWriter:
             share_standard_error=_at(sums.share_error, o),
             share_interval=None if bounds is None else (float(bounds[o, 0]), float(bounds[o, 1])),
             members=None if by_member is None else self._by_name(by_member),
+            works=works,
         )
 
     def _by_name(self, scores_M: NDArray[np.float64]) -> dict[str, float] | None:

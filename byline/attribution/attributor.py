@@ -26,6 +26,7 @@ from byline.attribution.request import AttributionRequest, request_of
 from byline.attribution.retrieval import Retrieval
 from byline.attribution.row_scorer import RowScorer
 from byline.attribution.selection import Selection, SelectionOptions
+from byline.attribution.shown_images import with_image_data
 from byline.attribution.token_breakdown import make_breakdown, tells_tokens
 from byline.errors import BylineError
 from byline.features.queries import GradientFeaturizer
@@ -205,7 +206,7 @@ class Attributor:
             InvalidQuery: The query or an option does not fit this index.
             NonFiniteGradient: The query's gradient is NaN or infinite.
         """
-        return self._stages.alone(request_of(query, options))
+        return with_image_data(self._stages.alone(request_of(query, options)), self.index.examples)
 
     @overload
     def shares(self, query: AttributionRequest) -> SharesAnswer: ...

@@ -42,6 +42,9 @@ class AttributionRequest(AttributionOptions):
     """False lists no training points, only owners."""
     every_owner: bool = False
     """List every owner, regardless of `owners_limit`. A booked event keeps the scores of all."""
+    works: int = 0
+    """Rows of each owner to name in the shares, if they list all owners. A booked event keeps them. They cost a scan of
+    all rows."""
 
     if not TYPE_CHECKING:  # the plugin of mypy types the constructor by the fields
 

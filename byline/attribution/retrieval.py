@@ -18,6 +18,7 @@ from byline.api.query import Filter
 from byline.api.terms import Direction
 from byline.attribution.optimism import candidate_count, optimism
 from byline.attribution.queries import PreparedQuery
+from byline.attribution.top_works import TopWorks, top_works
 from byline.attribution.uncertainty import sample_rows, unit_count
 from byline.index.index import AttributionIndex
 from byline.members import Member
@@ -60,6 +61,8 @@ class SearchResult:
     owners: NDArray[np.float64] | None = None
     """[O, M] sums over the owners' rows by member, where they were requested; [O, 1] where the members' own are
     not known."""
+    works: TopWorks | None = None
+    """Rows behind the owners' sums. None unless they were requested, or where only codes of the rows are kept."""
     blend: Blend | None = None
     """Similarity and weight of blended scores. None for others."""
 
@@ -98,7 +101,20 @@ class Retrieval:
                 if each.question.request.shares and (each.parts is not None) == with_parts
             ]
             self._find_owners([queries[q] for q in shared], [found[q] for q in shared])
+        for query, each in zip(queries, found, strict=True):
+            if query.question.request.works:
+                each.works = self._works(query)
         return found
+
+    def _works(self, query: PreparedQuery) -> TopWorks | None:
+        """Scan all rows for one question alone, so that the last bits do not depend on the batch."""
+        request, owners = query.question.request, self._index.owners
+        unlisted = request.listed_owners is not None and request.listed_owners < len(owners.names)
+        if not request.shares or unlisted or not self._index.manifest.storage.exact:
+            return None
+        features_QK, _ = _stacked([query])
+        (scores_R,) = self._searcher.scores(features_QK)
+        return top_works(scores_R, owners.rows, len(owners.names), request.works)
 
     def _find_owners(self, queries: Sequence[PreparedQuery], found: Sequence[SearchResult]) -> None:
         if not queries:

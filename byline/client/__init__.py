@@ -3,9 +3,11 @@
 from byline.api.accounts import NewKeyBody, Scope
 from byline.api.attributions import Progress
 from byline.api.compensation import PolicyBody, Quality
+from byline.api.consents import ConsentRow
 from byline.api.holds import HoldBody, Subject
 from byline.api.owner_accounts import OwnerSearch
 from byline.api.parties import PartyBody, PartyDetails, PartyIdentifiers
+from byline.api.payouts import Payee
 from byline.api.statements import AdjustmentBody, AllocationBody, ReleaseBody, ReversalBody
 from byline.client.client import AsyncClient, Client
 from byline.client.errors import (
@@ -41,6 +43,7 @@ __all__ = [
     "Client",
     "ClientError",
     "Conflict",
+    "ConsentRow",
     "DeadlineExceeded",
     "DiskFull",
     "Forbidden",
@@ -56,6 +59,7 @@ __all__ = [
     "PartyBody",
     "PartyDetails",
     "PartyIdentifiers",
+    "Payee",
     "PolicyBody",
     "Progress",
     "Quality",

@@ -1,9 +1,11 @@
 """The clients: one table of methods, to call or to await."""
 
 from byline.client import accounts, attributions, compensation
+from byline.client import consents as consents_
 from byline.client import holds as holds_
 from byline.client import indexes as indexes_
 from byline.client import parties as parties_
+from byline.client import payouts as payouts_
 from byline.client import versions as versions_
 from byline.client.asynchronous import AsyncBase
 from byline.client.methods import Listing, Method
@@ -67,10 +69,13 @@ class _Methods:
     party = Method(parties_.party)
     erase_party_details = Method(parties_.erase_party_details)
     draft_run = Method(compensation.draft_run)
+    record_consents = Method(consents_.record_consents)
+    consents = Listing(consents_.consents)
     place_hold = Method(holds_.place_hold)
     end_hold = Method(holds_.end_hold)
     holds = Listing(holds_.holds)
     hold = Method(holds_.hold)
+    preview_run = Method(compensation.preview_run)
     approve_run = Method(compensation.approve_run)
     reject_run = Method(compensation.reject_run)
     post_run = Method(compensation.post_run)
@@ -86,6 +91,10 @@ class _Methods:
     ledger = Listing(compensation.ledger)
     verify_ledger = Method(compensation.verify_ledger)
     balances = Listing(compensation.balances)
+    prepare_payout = Method(payouts_.prepare_payout)
+    confirm_payout = Method(payouts_.confirm_payout)
+    payout = Method(payouts_.payout)
+    payouts = Listing(payouts_.payouts)
 
     caller = Method(accounts.caller)
     keys = Listing(accounts.keys)

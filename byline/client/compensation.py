@@ -5,7 +5,7 @@ key for each call. Pass your own key to repeat a call after a restart of your pr
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NotRequired, Unpack
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, Unpack
 
 from byline.api.attributions import IndexInfo
 from byline.api.compensation import (
@@ -18,6 +18,7 @@ from byline.api.owner_accounts import OwnerAccounts, OwnerAccountsPage, OwnerSea
 from byline.api.page import Page
 from byline.api.receipts import Receipt, SigningKeyDocument
 from byline.api.rosters import RosterDocument
+from byline.api.run_previews import RunPreview
 from byline.api.statements import (
     AdjustmentBody,
     AllocationBody,
@@ -245,6 +246,20 @@ def draft_run(
     return one(once("statement-runs", document_of=RunDocument, body=body, how=how))
 
 
+def preview_run(
+    policy: str, period: str | None = None, kind: Literal["allocation", "adjustment"] = "allocation"
+) -> Flow[RunPreview]:
+    """Compute a draft without storing it: the number of unpaid events, the amounts and the warnings.
+
+    Args:
+        policy: Name of the policy.
+        period: Name of a finished period. None takes the last one.
+        kind: `allocation` for an unpaid period, `adjustment` for late events of a paid one.
+    """
+    query = [("policy", policy), ("kind", kind), *([] if period is None else [("period", period)])]
+    return get(path_of("statement-runs", "preview"), document(RunPreview), query)
+
+
 def approve_run(run: str, **how: Unpack[Once]) -> Flow[RunDocument]:
     """Approve a draft. Another person than the drafter must approve it.
 
@@ -333,7 +348,7 @@ def statement_csv(run: str, owner: str | None = None) -> Flow[str]:
         run: Id of the run.
         owner: Name of an owner, to select their line.
     """
-    return get(f"{path_of('statements', run)}.csv", bytes.decode, _of_owner(owner))
+    return get(f"{path_of('statements', run)}.csv", _text_of, _of_owner(owner))
 
 
 def owner_accounts(
@@ -408,6 +423,10 @@ def verify_ledger() -> Flow[VerificationDocument]:
 
 def _of_policy(policy: str | None) -> list[tuple[str, str]]:
     return [] if policy is None else [("policy", policy)]
+
+
+def _text_of(body: bytes) -> str:
+    return body.decode("utf-8-sig")
 
 
 def _of_owner(owner: str | None) -> list[tuple[str, str]]:

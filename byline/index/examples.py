@@ -30,12 +30,13 @@ _PAGE = """SELECT row, id, owner, license, uri, label, preview, attributes FROM 
 _SETTINGS = f"""
 PRAGMA page_size = 4096; PRAGMA encoding = 'UTF-8'; PRAGMA auto_vacuum = NONE;
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
-PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 1;
+PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 2;
 """
 _TABLES = """
 CREATE TABLE examples (row INTEGER PRIMARY KEY, id TEXT NOT NULL, owner TEXT, license TEXT, uri TEXT,
     label TEXT, preview TEXT, attributes TEXT NOT NULL);
 CREATE TABLE owners (number INTEGER PRIMARY KEY, name TEXT NOT NULL, rows INTEGER NOT NULL, licenses TEXT NOT NULL);
+CREATE TABLE images (row INTEGER PRIMARY KEY, png BLOB NOT NULL);
 """
 _INDEXES = (
     "CREATE UNIQUE INDEX examples_by_id ON examples (id)",
@@ -44,6 +45,9 @@ _INDEXES = (
     "CREATE INDEX examples_by_label ON examples (label)",
     "CREATE UNIQUE INDEX owners_by_name ON owners (name)",
 )
+_IDS = "SELECT row, id FROM examples WHERE row IN (SELECT value FROM json_each(?))"
+_IMAGES = "SELECT row, png FROM images WHERE row IN (SELECT value FROM json_each(?))"
+_WITH_IMAGES = "SELECT row FROM images WHERE row IN (SELECT value FROM json_each(?))"
 _LISTED = " IN (SELECT value FROM json_each(?))"
 _ATTRIBUTE = "EXISTS (SELECT 1 FROM json_each(attributes) WHERE key = ? AND {})"
 
@@ -85,7 +89,10 @@ def _insert(connection: sqlite3.Connection, examples: Iterable[Example], rows: i
     done = 0
     batch: list[tuple[Any, ...]] = []
     for example in examples:
-        batch.append(_record(done + len(batch), example))
+        row = done + len(batch)
+        batch.append(_record(row, example))
+        if example.image is not None:
+            connection.execute("INSERT INTO images VALUES (?, ?)", (row, example.image))
         if len(batch) == _BATCH:
             done = _insert_batch(connection, batch, done)
             yield done
@@ -140,6 +147,8 @@ class ExampleStore:
         weakref.finalize(self, self._connection.close)
         self.rows = int(self._fetch("SELECT count(*) FROM examples")[0][0])
         """R."""
+        self.has_images = bool(self._fetch("SELECT EXISTS (SELECT 1 FROM images)")[0][0])
+        """Whether any row has a thumbnail."""
 
     def close(self) -> None:
         """Close the file."""
@@ -161,6 +170,27 @@ class ExampleStore:
         if missing:
             raise NotFound(f"expected rows below {self.rows}, got {len(missing)} others")
         return [found[row] for row in wanted]
+
+    def ids(self, rows: Sequence[int] | NDArray[np.int64]) -> list[str]:
+        """Read the ids of these rows, in this order.
+
+        Args:
+            rows: Rows of the index.
+        """
+        found = dict(self._fetch(_IDS, [_listed(rows)]))
+        return [found[int(row)] for row in rows]
+
+    def images(self, rows: Sequence[int] | NDArray[np.int64]) -> dict[int, bytes]:
+        """Read the thumbnails of these rows.
+
+        Returns:
+            Row -> PNG. Rows without a thumbnail are left out.
+        """
+        return dict(self._fetch(_IMAGES, [_listed(rows)])) if self.has_images else {}
+
+    def with_images(self, rows: Sequence[int] | NDArray[np.int64]) -> set[int]:
+        """Find which of these rows have a thumbnail."""
+        return {row for (row,) in self._fetch(_WITH_IMAGES, [_listed(rows)])} if self.has_images else set()
 
     def row_of(self, example_id: str) -> int:
         """Find an example's row.
@@ -244,6 +274,10 @@ class ExampleStore:
             raise CorruptIndex(
                 f"{self._path}: SQLite cannot read it: restore or rebuild the index"
             ) from error
+
+
+def _listed(rows: Sequence[int] | NDArray[np.int64]) -> str:
+    return json.dumps([int(row) for row in rows])
 
 
 def _example(record: Sequence[Any]) -> Example:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from byline.groups import GroupOptions
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 """Raised whenever an older release could not read, or would misread, an index. Part of a version's name."""
 MANIFEST = "manifest.json"
 EXAMPLES = "examples.sqlite"

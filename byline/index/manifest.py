@@ -88,7 +88,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     """Version of the directory's format."""
     fingerprint: Fingerprint
     """Digests of everything that the index was built from."""

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from byline.api.example import Example
-from byline.api.owner_labels import OwnerSpellings
 from byline.errors import BylineError, InvalidInput, InvalidTask, UnsupportedModel
 from byline.loading.failures import OUT_OF_MEMORY, error_place, error_text, task_code_failures
 from byline.models.device import CPU, to_device
+from byline.names.owner_labels import OwnerSpellings
 from byline.task import Batch, Item, Task, TrainSet
 
 Result = TypeVar("Result")

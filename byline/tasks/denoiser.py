@@ -21,6 +21,7 @@ from byline.tasks.classification import class_name, require_class_positions, req
 from byline.tasks.labeled_inputs import TrainedModel
 from byline.tasks.noise_schedule import Draws, NoiseSchedule, rounded_image
 from byline.tasks.payloads import Payload, as_input, class_position, image_payload
+from byline.tasks.pictures import pictured
 
 DRAWS, BANDS = 8, 4
 BAND = "denoising_"
@@ -125,7 +126,7 @@ def denoiser(trained: TrainedModel, denoising: Denoising, *, classes: Sequence[s
         model=trained.model,
         checkpoints=trained.checkpoints,
         train_set=items,
-        describe=trained.data.describer(named),
+        describe=pictured(trained.data.describer(named), items),
         collate=partial(collate, draws, denoising.schedule),
         loss=lambda model, batch: errors(model, batch).mean(dim=1),
         targets={"square": partial(square, call), **_bands(errors, denoising)},

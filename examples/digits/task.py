@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 from byline.api.example import Example
+from byline.api.thumbnails import png
 from byline.task import Checkpoint, Task
 from byline.tasks import TrainedModel, TrainingData, vector_classification
 
@@ -89,7 +90,12 @@ def declared(labels_N: torch.Tensor, folder: Path) -> Task:
     pixels_ND, true_N = digits()
     train_ND = pixels_ND[:TRAINED_ON]
     examples = [
-        Example(id=f"digit-{row}", label=str(int(label)), preview=drawing(pixels.numpy()))
+        Example(
+            id=f"digit-{row}",
+            label=str(int(label)),
+            preview=drawing(pixels.numpy()),
+            image=png(pixels.view(8, 8)),
+        )
         for row, (pixels, label) in enumerate(zip(train_ND, labels_N, strict=True))
     ]
     trained = TrainedModel(

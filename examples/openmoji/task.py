@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 from byline.api.example import Example
+from byline.api.thumbnails import png
 from byline.task import Checkpoint, Task
 from byline.tasks import TrainedModel, TrainingData, image_classification
 from examples.openmoji.drawings import LICENSE, Drawing, read
@@ -93,7 +94,9 @@ def task(folder: Path = FOLDER) -> Task:
         name="openmoji",
         model=lambda: model(len(groups)),
         checkpoints=[Checkpoint(weights=path) for path in sorted(folder.glob("seed-*.safetensors"))],
-        data=TrainingData.from_arrays(train_N, train_labels_N, [example(drawings[i]) for i in kept]),
+        data=TrainingData.from_arrays(
+            train_N, train_labels_N, [example(drawings[i], images_N[i]) for i in kept]
+        ),
     )
 
     def train(rows: Sequence[int], seed: int) -> dict[str, torch.Tensor]:
@@ -107,8 +110,13 @@ def task(folder: Path = FOLDER) -> Task:
     )
 
 
-def example(drawing: Drawing) -> Example:
-    """Credit a drawing to its author."""
+def example(drawing: Drawing, image_CHW: torch.Tensor) -> Example:
+    """Credit a drawing to its author.
+
+    Args:
+        drawing: Its record.
+        image_CHW: Its pixels, [3, H, W] in [0, 1].
+    """
     return Example(
         id=drawing.hexcode,
         owner=drawing.author,
@@ -116,4 +124,5 @@ def example(drawing: Drawing) -> Example:
         uri=f"https://openmoji.org/library/emoji-{drawing.hexcode}/",
         label=drawing.group,
         preview=drawing.title,
+        image=png(image_CHW),
     )

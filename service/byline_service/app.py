@@ -26,21 +26,25 @@ from byline_service.api import (
     answers,
     attributions,
     audit_and_usage,
+    consents,
     events,
     health,
     holds,
+    images,
     indexes,
     keys,
     ledger,
     openapi,
     owner_accounts,
     parties,
+    payouts,
     policies,
     rosters,
     run_previews,
     sessions,
     signing_keys,
     statement_runs,
+    statement_works,
     statements,
     versions,
 )
@@ -48,6 +52,7 @@ from byline_service.attributions.admission import Admission, Capacity
 from byline_service.attributions.body_limits import BodyLimits
 from byline_service.attributions.compute import ComputeThread, LoopCallbacks
 from byline_service.attributions.overload import OverloadMiddleware
+from byline_service.attributions.withheld import ConsentCache
 from byline_service.database import Database
 from byline_service.database.readiness import DatabaseReadiness
 from byline_service.http import problems
@@ -61,12 +66,14 @@ from byline_service.observability.tracing import Tracing, TracingMiddleware
 from byline_service.pages import answers as answer_pages
 from byline_service.pages import ask
 from byline_service.pages import indexes as index_pages
+from byline_service.pages import statement_works as statement_works_pages
 from byline_service.pages import usage as usage_pages
 from byline_service.pages.compensation.routes import PAGES as COMPENSATION_PAGES
 from byline_service.settings import Settings
 from byline_service.signing.configured_keys import read_keyring
 from byline_service.state import AppState
 from byline_service.versions.directory import IndexDirectory
+from byline_service.versions.file_watch import FileWatch
 from byline_service.versions.follower import Follower
 from byline_service.versions.opener import Opener
 from byline_service.versions.records import check_name
@@ -81,9 +88,12 @@ COMPENSATION = (
     policies,
     parties,
     rosters,
+    consents,
     holds,
     run_previews,
     statement_runs,
+    payouts,
+    statement_works,
     statements,
     ledger,
     owner_accounts,
@@ -128,6 +138,7 @@ def create_app(
         attributions,
         answers,
         versions,
+        images,
         indexes,
         keys,
         audit_and_usage,
@@ -139,6 +150,7 @@ def create_app(
         index_pages,
         *COMPENSATION_PAGES,
         usage_pages,
+        statement_works_pages,
     ):
         app.include_router(module.router)
     app.include_router(versions.alias_router)
@@ -204,6 +216,7 @@ def build_state(
         switcher=switcher,
         follower=Follower(switcher, settings.versions_poll_seconds),
         keyring=read_keyring(settings, is_sqlite=database.is_sqlite),
+        consents=ConsentCache(database),
         verifier=Verifier(database),
     )
     _offer_baselines(state.attributors, settings.baselines)
@@ -270,12 +283,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     following = asyncio.ensure_future(service.follower.run())
     house = asyncio.ensure_future(run_maintenance(service))
     noting = asyncio.ensure_future(_head_notes(service).run(service.settings.ledger_heads_seconds))
+    watching = asyncio.ensure_future(FileWatch(service.switcher, service.settings.served_check_seconds).run())
     yield
     service.admission.close()
-    for each in (warming, following, noting):
+    for each in (warming, following, noting, watching):
         each.cancel()
     # The follower may be in the middle of a transaction: a connection that is closed under it never answers again.
-    await asyncio.gather(warming, following, noting, return_exceptions=True)
+    await asyncio.gather(warming, following, noting, watching, return_exceptions=True)
     await service.switcher.close()
     await asyncio.to_thread(service.compute.stop)
     if service.tracing is not None:

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from byline.errors import InvalidInput
-from byline.skeletons import IGNORABLE, script_of
+from byline.names.skeletons import IGNORABLE, script_of
 
 LONGEST = 100
 WITHOUT_SCRIPT = frozenset({"COMMON", "INHERITED", "UNKNOWN"})

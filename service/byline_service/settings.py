@@ -97,6 +97,12 @@ class Settings(BaseSettings):
     """Address that gets the heads as JSON, by POST."""
     ledger_heads_seconds: float = Field(default=3600.0, ge=1)
     """Seconds between two notes of the heads. Heads that did not change are not noted again."""
+    payer_name: str = ""
+    """Name of the holder of the account that payouts are taken from, for files for the bank."""
+    payer_iban: str = ""
+    """IBAN of that account, without spaces."""
+    payer_bic: str | None = None
+    """BIC of its bank. None within SEPA."""
     key_fresh_seconds: float = Field(default=5.0, ge=0)
     """Seconds for which a key is cached without asking the database: a revoked key may work that long."""
     key_grace_seconds: float = Field(default=300.0, ge=0)
@@ -151,6 +157,8 @@ class Settings(BaseSettings):
     training set before the service is ready."""
     versions_poll_seconds: float = Field(default=0.5, gt=0)
     """Seconds between two checks for changed aliases and new quality cards."""
+    served_check_seconds: float = Field(default=3600.0, ge=1)
+    """Seconds between two readings of every byte of the served versions. A damaged one is taken out of service."""
     drain_seconds: float = Field(default=1.0, ge=0)
     """Seconds after SIGTERM for which `/readyz` answers 503 before new connections are refused."""
     letterhead: str = ""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from byline_service.accounts.usage import UsageBuffer
     from byline_service.attributions.admission import Admission
     from byline_service.attributions.compute import ComputeThread, LoopCallbacks
+    from byline_service.attributions.withheld import ConsentCache
     from byline_service.database import Database
     from byline_service.database.readiness import DatabaseReadiness
     from byline_service.http.problems import Failures
@@ -65,6 +66,8 @@ class AppState:
     """Keeps the served versions in step with the database."""
     keyring: "KeyRing"
     """The key that signs answers, and the keys whose receipts are accepted."""
+    consents: "ConsentCache"
+    """Works that answers do not list."""
     verifier: "Verifier"
     """Verification of the ledger."""
     in_progress: "set[Attempt]" = field(default_factory=set)

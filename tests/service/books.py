@@ -3,10 +3,21 @@
 from dataclasses import dataclass
 
 from byline.api.holds import HoldBody, Subject
+from byline.api.payouts import ConfirmationBody
 from byline_service.accounts.scopes import Caller
+from byline_service.compensation.consents import Consent, ConsentsFact
 from byline_service.compensation.drafting import Release
+from byline_service.compensation.payouts import WantedPayout
 from byline_service.compensation.rosters import Roster
-from byline_service.ledger import entry_queries, holding, roster_queries, run_workflow, statement_queries
+from byline_service.ledger import (
+    consent_queries,
+    entry_queries,
+    holding,
+    payout_workflow,
+    roster_queries,
+    run_workflow,
+    statement_queries,
+)
 from byline_service.ledger.booking import book_event, revise_policy
 from byline_service.ledger.heads import Head
 from byline_service.ledger.verify import verify
@@ -65,8 +76,40 @@ class Books:
         made = Roster(index=index, version=version, manifest="a" * 64, sizes=sizes)
         return self.do(roster_queries.record, made)
 
+    def consent(self, status="prohibited", since="2026-03-01T00:00:00.000000Z", version=None, **subject):
+        """Record a consent for the works of an owner, or for one work."""
+        made = Consent(
+            subject=Subject(**{"index": "digits"} | subject),
+            version=version,
+            status=status,
+            since=since,
+            source="a letter",
+        )
+        return self.do(consent_queries.record, ConsentsFact(consents=(made,)))
+
     def end_hold(self, hold_id, person="grace"):
         return self.do(holding.end, hold_id, "agreed", person=person)
+
+    def prepare(self, amounts=None, name="royalties", person="ada", **more):
+        """Prepare a payout."""
+        wanted = WantedPayout(amounts=amounts, **more)
+        return self.do(payout_workflow.prepare, name, wanted, person=person).id
+
+    def confirm(self, run_id, reference="B1", day=None, returned=(), person="grace"):
+        """Confirm a payout by the bank's statement of today."""
+        day = day or str(self.clock.now.date())
+        body = ConfirmationBody(reference=reference, value_date=day, returned=list(returned))
+        return self.do(payout_workflow.confirm, run_id, body, person=person)
+
+    def paid(self, reference="B1", amounts=None, returned=()):
+        """Pay out what is payable."""
+        run_id = self.prepare(amounts)
+        self.posted(run_id)
+        self.confirm(run_id, reference, returned=returned)
+        return run_id
+
+    def reverse(self, run_id):
+        return self.posted(self.do(run_workflow.reverse, run_id, "a mistake").id)
 
     def account(self, account, name="royalties"):
         """Balances of an account, by owner, without the empty ones."""

@@ -42,6 +42,16 @@ class FakeExamples:
     def by_rows(self, rows):
         return [self._examples[int(row)] for row in rows]
 
+    def ids(self, rows):
+        return [self._examples[int(row)].id for row in rows]
+
+    def images(self, rows):
+        chosen = {int(row): self._examples[int(row)].image for row in rows}
+        return {row: image for row, image in chosen.items() if image is not None}
+
+    def with_images(self, rows):
+        return set(self.images(rows))
+
     def row_of(self, example_id):
         for row, example in enumerate(self._examples):
             if example.id == example_id:
@@ -185,6 +195,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
             uri=f"https://example.org/{row}",
             label="even" if row % 2 == 0 else "odd",
             preview=f"<script>alert({row})</script>",
+            image=np.full((2, 3), row, dtype=np.uint8) if row % 4 == 0 else None,
             attributes={"row": row},
         )
         for row in range(rows)
@@ -201,7 +212,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         ],
         manifest=SimpleNamespace(
             task=SimpleNamespace(name=name),
-            storage=SimpleNamespace(search="exact"),
+            storage=SimpleNamespace(search="exact", exact=True),
             groups=None,
             digest="d" * 64,
         ),
@@ -210,7 +221,7 @@ def fake_attributor(*, rows=200, members=3, checkpoints=1, task=True, name="fake
         points=rows,
         points_of=len,
         examples=FakeExamples(examples),
-        owners=SimpleNamespace(names=tuple(f"owner {o}" for o in range(3))),
+        owners=SimpleNamespace(names=tuple(f"owner {o}" for o in range(3)), rows=owner_R),
         self_influence=random.random(rows).round(2),
         row_source=SimpleNamespace(gather=lambda chosen: features_RK[chosen]),
         query_vectors=lambda features_QK: features_QK.numpy(),

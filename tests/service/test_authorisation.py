@@ -25,7 +25,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 GUARDED = sorted(route for route, needs in PERMISSIONS.items() if needs is not None)
 ROUTES = sorted(PERMISSIONS)
-VALUES = {"name": "fake", "example_id": "docs/1/part.py#1".replace("#", "%23")}
+VALUES = {"name": "fake", "example_id": "docs/1/part.py#1".replace("#", "%23"), "owner": OWNER}
 
 
 def address(path):

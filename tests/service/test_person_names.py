@@ -6,7 +6,7 @@ import pytest
 from confusable_homoglyphs.confusables import confusables_data
 
 from byline.errors import InvalidInput
-from byline.skeletons import DIRECTION, skeleton, skeletons
+from byline.names.skeletons import DIRECTION, skeleton, skeletons
 from byline_service.person_names import person_name
 
 ALIKE = [

@@ -11,24 +11,28 @@ _IN_MEMORY = 1 << 24
 
 
 class ExampleSpool:
-    """Examples in the order of their rows, as JSON. Memory holds 16 MiB and 8 bytes a row."""
+    """Examples in the order of their rows, as JSON and PNG. Memory holds 16 MiB and 16 bytes a row."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed with the spool
         self._ends = array("q", [0])
         weakref.finalize(self, self._file.close)
 
-    def append(self, text: str) -> None:
+    def append(self, text: str, image: bytes | None = None) -> None:
         """Keep the next row's example.
 
         Args:
             text: `Example.model_dump_json()` of it.
+            image: Its thumbnail, which that leaves out.
         """
         self._file.seek(self._ends[-1])
-        self._ends.append(self._ends[-1] + self._file.write(text.encode()))
+        for part in (text.encode(), image or b""):
+            self._ends.append(self._ends[-1] + self._file.write(part))
 
     def example(self, row: int) -> Example:
         """Read one row's example."""
-        start, end = self._ends[row], self._ends[row + 1]
+        start, middle, end = self._ends[2 * row : 2 * row + 3]
         self._file.seek(start)
-        return Example.model_validate_json(self._file.read(end - start))
+        example = Example.model_validate_json(self._file.read(middle - start))
+        image = self._file.read(end - middle)
+        return example.model_copy(update={"image": image}) if image else example

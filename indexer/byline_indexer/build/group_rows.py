@@ -84,6 +84,7 @@ class _Summary:
     licenses: set[str | None] = field(default_factory=set)
     labels: Counter[str | None] = field(default_factory=Counter)
     value: str | None = None
+    image: bytes | None = None
 
 
 def group_examples(
@@ -107,6 +108,7 @@ def group_examples(
         summary.owners[example.owner] += 1
         summary.licenses.add(example.license)
         summary.labels[example.label] += 1
+        summary.image = example.image
         if len(summary.ids) < _NAMED:
             summary.ids.append(example.id)
         if progress and ((row + 1) % REPORT_EVERY == 0 or row + 1 == len(members.rows_R)):
@@ -128,6 +130,7 @@ def _described(number: int, summary: _Summary, options: GroupOptions) -> Example
         license=_shared(summary.licenses),
         label=_shared(set(summary.labels)),
         preview=f"{summary.points} points: {', '.join(summary.ids)}{more}",
+        image=summary.image if summary.points == 1 else None,
         attributes=attributes,
     )
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from byline.api.owner_labels import OwnerSpellings
+from byline.api.example import Example
 from byline.digests import content_digest, first_bits
 from byline.errors import InvalidTask
 from byline.loading.failures import task_code_failures
 from byline.models.training_points import TRAINING, describe_row, read_items
+from byline.names.owner_labels import OwnerSpellings
 from byline.task import Task
 from byline_indexer.build.example_spool import ExampleSpool
 from byline_indexer.units.data_digests import Digests
@@ -56,19 +57,21 @@ def scan_training_set(task: Task, on_progress: Callable[[int, int], None] | None
     id_hashes = np.empty(rows, dtype=np.uint64)
     rows_R, examples, spellings = np.empty(rows, dtype=np.uint64), ExampleSpool(), OwnerSpellings()
     for row in range(rows):
-        item_digest, text, example_id = read_row(task, row, spellings)
+        item_digest, text, example = read_row(task, row, spellings)
         digest.update(item_digest + content_digest(text))
+        if example.image is not None:
+            digest.update(content_digest(example.image))
         rows_R[row] = first_bits(item_digest)
-        examples.append(text)
-        id_hashes[row] = _short_hash(example_id)
+        examples.append(text, example.image)
+        id_hashes[row] = _short_hash(example.id)
         if on_progress and (row + 1 == rows or row % REPORT_EVERY == 0):
             on_progress(row + 1, rows)
     _refuse_shared_ids(examples, id_hashes)
     return Survey(rows, digest.hexdigest(), rows_R, examples, spellings)
 
 
-def read_row(task: Task, row: int, spellings: OwnerSpellings | None = None) -> tuple[bytes, str, str]:
-    """Read one row: the digest of its item, its metadata as JSON, and its id.
+def read_row(task: Task, row: int, spellings: OwnerSpellings | None = None) -> tuple[bytes, str, Example]:
+    """Read one row: the digest of its item, its metadata as JSON, and the metadata.
 
     Args:
         task: Declares it.
@@ -81,7 +84,7 @@ def read_row(task: Task, row: int, spellings: OwnerSpellings | None = None) -> t
     example = describe_row(task, row, spellings)
     with task_code_failures(f"writing Task.describe({row}) as JSON", "correct its result for that row"):
         text = example.model_dump_json()
-    return _item_digest(task, row), text, example.id
+    return _item_digest(task, row), text, example
 
 
 def _item_digest(task: Task, row: int) -> bytes:

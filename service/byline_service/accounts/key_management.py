@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from byline.api.accounts import Scope
-from byline.api.owner_labels import owner_label
 from byline.errors import Conflict, InvalidInput
+from byline.names.owner_labels import owner_label
 from byline_service.accounts import audit, key_queries, persons
 from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.keys import ApiKey, digest_key, new_key

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from byline.errors import InvalidInput
-from byline.skeletons import skeletons
+from byline.names.skeletons import skeletons
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection

@@ -20,6 +20,7 @@ from byline.api.compensation import (
     Reason,
     Reference,
     Weight,
+    WorkScore,
 )
 from byline.api.page import Page
 from byline.api.receipts import Receipt
@@ -37,6 +38,7 @@ from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.policy import require_admitted
 from byline_service.compensation.receipts import event_of
 from byline_service.compensation.timestamps import timestamp_text
+from byline_service.compensation.works import rest_of
 from byline_service.database import Connection
 from byline_service.http.bodies import JSON, SAFETENSORS, media_type, parse_json, read_body, request_body
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
@@ -214,6 +216,8 @@ def _details(event: Event) -> EventDetails:
             scores=list(scores),
             share=float(exact[owner].share) if owner in exact else 0.0,
             standard_error=float(exact[owner].standard_error) if owner in exact else 0.0,
+            works=[WorkScore(example=work, score=n) for work, n in event.works.get(owner, ())],
+            rest=rest_of(event, owner),
         )
         for owner, scores in sorted(event.scores.items())
     ]

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from byline.api.accounts import Scope
 from byline.api.attributions import Health
-from byline.errors import Forbidden, Overloaded
+from byline.errors import Forbidden, Overloaded, UnusableIndex
 from byline_service.accounts.authentication import authenticate
 from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
@@ -39,12 +39,15 @@ async def _require_ready(service: AppState) -> None:
 
     Raises:
         Overloaded: The service shuts down, or an index has not answered its first query.
+        UnusableIndex: A version that was served is damaged.
         DatabaseUnavailable: The database does not answer, or has another revision.
     """
     if service.admission.closed:
         raise Overloaded("the service is shutting down")
     if not service.ready:
         raise Overloaded("the first queries are still being answered")
+    if service.versions.taken_out:
+        raise UnusableIndex("the bytes of a served version have changed: restore or switch the version")
     await service.database_readiness.require()
 
 

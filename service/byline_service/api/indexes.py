@@ -3,6 +3,8 @@
 These endpoints read files and never compute: plain functions, which FastAPI runs beside the event loop.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
@@ -18,9 +20,12 @@ from byline.api.attributions import (
     OwnerInfo,
     SelfInfluenceRow,
 )
+from byline.api.example import Example
 from byline.api.page import Page
 from byline.attribution.attributor import Attributor
+from byline.attribution.shown_images import image_path
 from byline.errors import InvalidQuery, NotFound
+from byline.index.index import AttributionIndex
 from byline.recipes import refuse_no_self_influence
 from byline_service.accounts.permissions import caller_of, requires
 from byline_service.http.pagination import (
@@ -62,6 +67,14 @@ def _position(rows: NDArray[np.int64], row: int) -> int:
     if len(found) == 0:
         raise InvalidQuery(INVALID_CURSOR)
     return int(found[0])
+
+
+def _image_paths(
+    attributor: Attributor, rows: Sequence[int] | NDArray[np.int64]
+) -> Callable[[int, Example], str | None]:
+    """Find the thumbnails of some rows. Returns a function from row and example to the path."""
+    found = attributor.index.examples.with_images(rows)
+    return lambda row, example: image_path(attributor.name, example.id) if row in found else None
 
 
 @router.get("", operation_id="list_indexes", dependencies=NARROWED, responses=problem_responses(422))
@@ -143,7 +156,8 @@ def list_examples(request: Request, name: str, after: After = None, limit: Limit
     else:
         found = index.examples.page(-1 if last is None else last, limit)
         more = bool(found) and found[-1][0] + 1 < index.rows
-    page = [ExampleRow(row=row, example=example) for row, example in found]
+    image = _image_paths(_attributor(request, name), [row for row, _ in found])
+    page = [ExampleRow(row=row, example=example, image=image(row, example)) for row, example in found]
     return Page[ExampleRow].of(page, cursor(index.version, found[-1][0]) if more else None)
 
 
@@ -155,14 +169,33 @@ def list_examples(request: Request, name: str, after: After = None, limit: Limit
 )
 def get_example(request: Request, name: str, example_id: str) -> ExampleRow:
     """Return a training point by its id, which may hold slashes."""
-    examples = _attributor(request, name).index.examples
+    _, row, example = visible_example(request, name, example_id)
+    image = _image_paths(_attributor(request, name), [row])
+    return ExampleRow(row=row, example=example, image=image(row, example))
+
+
+def visible_example(request: Request, name: str, example_id: str) -> tuple[AttributionIndex, int, Example]:
+    """Find a training point that the caller may see.
+
+    Args:
+        request: The request.
+        name: The index or alias.
+        example_id: Id of the training point.
+
+    Returns:
+        The index, the row and the metadata.
+
+    Raises:
+        NotFound: The index has no example of this id.
+    """
+    index = _attributor(request, name).index
     try:
-        row = examples.row_of(example_id)
+        row = index.examples.row_of(example_id)
     except NotFound:
         raise NotFound("expected the id of an example of this index, got another one") from None
-    example = examples.by_rows(np.array([row]))[0]
+    example = index.examples.by_rows(np.array([row]))[0]
     caller_of(request).require_owner(example.owner)
-    return ExampleRow(row=row, example=example)
+    return index, row, example
 
 
 @router.get(
@@ -220,8 +253,14 @@ def list_self_influence(
         rows = rows[np.isin(rows, seen)]
     first = 0 if last is None else _position(rows, last) + 1
     chosen = rows[first : first + limit]
+    image = _image_paths(_attributor(request, name), chosen)
     page = [
-        SelfInfluenceRow(row=int(row), example=example, self_influence=float(index.self_influence[row]))
+        SelfInfluenceRow(
+            row=int(row),
+            example=example,
+            image=image(int(row), example),
+            self_influence=float(index.self_influence[row]),
+        )
         for row, example in zip(chosen, index.examples.by_rows(chosen), strict=True)
     ]
     more = first + len(page) < len(rows)

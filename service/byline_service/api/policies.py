@@ -46,7 +46,7 @@ async def revise(request: Request, caller: Administrator) -> Response:
     parsed, body = await json_body(request, PolicyBody)
 
     async def prepare() -> Policy:
-        return _policy(parsed)
+        return policy_of(parsed)
 
     async def write(transaction: Connection, policy: Policy) -> tuple[int, BaseModel]:
         return 201, _document(await revise_policy(transaction, caller, policy))
@@ -90,7 +90,7 @@ async def get_policy(
     return Page[PolicyDocument].of([_document(each) for each in shown], following)
 
 
-def _policy(body: PolicyBody) -> Policy:
+def policy_of(body: PolicyBody) -> Policy:
     """Make the policy that a body describes, before it has a revision.
 
     Raises:

@@ -12,6 +12,7 @@ from byline_service.accounts.exports import mark_export
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api.statement_runs import run_page
+from byline_service.http.csv_cells import csv_form
 from byline_service.http.pagination import After, Limit, Number, place_of
 from byline_service.http.problems import problem_responses, text_response
 from byline_service.ledger import statement_queries
@@ -48,8 +49,12 @@ async def list_statements(
 async def get_csv(request: Request, caller: Reading, run: str, owner: Owner = None) -> Response:
     """Read a statement's lines for a spreadsheet. Amounts are in major units."""
     found = await read_for(request, caller, run, owner)
-    headers = {"Content-Disposition": f'attachment; filename="statement-{found.id}.csv"'}
-    return Response(statement_csv(found), media_type=CSV, headers=headers)
+    headers = {
+        "Content-Disposition": f'attachment; filename="statement-{found.id}.csv"',
+        "Vary": "Accept-Language",
+    }
+    form = csv_form(request.headers.get("accept-language"))
+    return Response(statement_csv(found, form), media_type=CSV, headers=headers)
 
 
 @router.get("/{run}", operation_id="get_statement", responses=problem_responses(404, 422))

@@ -64,6 +64,8 @@ class Job:
     question: CheckedRequest
     deadline: float
     """Time in `time.monotonic` seconds after which the answer is of no use."""
+    require_whole: Callable[[], None] = lambda: None
+    """Raises `CorruptIndex` if a mapped file of the index was cut off since the request began."""
     answer: "Future[Answer]" = field(default_factory=Future)
     submitted: float = field(default_factory=time.monotonic)
     step: Step | None = None
@@ -216,6 +218,7 @@ def _outcomes(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
 def _answers(jobs: Sequence[Job]) -> Sequence[Answer | Exception]:
     """Answer a batch. If the batch fails, answer each job alone, so that one failure does not affect the others."""
     try:
+        jobs[0].require_whole()
         return jobs[0].attributor.answer([job.question for job in jobs])
     except Exception as error:
         if len(jobs) == 1:

@@ -15,6 +15,7 @@ from byline.api.answer import Answer
 from byline.attribution.attributor import Attributor
 from byline.attribution.queries import CheckedRequest
 from byline.attribution.request import AttributionRequest
+from byline.attribution.shown_images import with_image_paths
 from byline.errors import DeadlineExceeded, InvalidQuery
 from byline_service.accounts.permissions import caller_of, charge
 from byline_service.attributions.admission import AdmissionTicket
@@ -141,13 +142,17 @@ class AttributionHandler:
             DeadlineExceeded: The deadline passed.
         """
         service: AppState = self.request.app.state.service
-        attributor = service.versions.pin(self.request.scope, self.name).attributor
+        version = service.versions.pin(self.request.scope, self.name)
+        attributor, until = version.attributor, self.begun + self.seconds
         check = partial(_checked, attributor, self.parse)
         parsed, questions = await asyncio.to_thread(check) if large else check()
         cost = sum(question.cost for question in questions)
         await charge(self.request, "queries", cost)
         ticket.take(cost)
-        jobs = [Job(attributor=attributor, question=q, deadline=self.begun + self.seconds) for q in questions]
+        jobs = [
+            Job(attributor=attributor, question=each, deadline=until, require_whole=version.require_whole)
+            for each in questions
+        ]
         answers = await _computed(service, jobs, self.request.receive, listener)
         if answers is None:
             raise DeadlineExceeded(
@@ -159,7 +164,10 @@ class AttributionHandler:
             service.metrics.count_answer(attributor.name, answer.timings)
         milliseconds = (time.monotonic() - self.begun) * 1e3
         service.usage.add(caller_of(self.request).key_id, attributor.name, len(questions), milliseconds)
-        return parsed, [shown_answer(answer) for answer in answers]
+        examples = attributor.index.examples
+        withheld = await service.consents.withheld(attributor.name, attributor.index.version)
+        listed = [withheld.hidden(shown_answer(answer)) for answer in answers]
+        return parsed, [with_image_paths(answer, examples) for answer in listed]
 
 
 def _written(

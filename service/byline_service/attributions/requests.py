@@ -15,10 +15,18 @@ from byline.api.validation import validated
 from byline.attribution.answer_writer import shares_answer
 from byline.attribution.request import AttributionRequest
 from byline.errors import InvalidQuery
+from byline_service.compensation.works import TOP_WORKS
 from byline_service.http.bodies import parse_json, parse_tensors
 from byline_service.settings import Settings
 
-_EVENT: dict[str, Any] = {"k": 1, "shares": True, "members": True, "examples": False, "every_owner": True}
+_EVENT: dict[str, Any] = {
+    "k": 1,
+    "shares": True,
+    "members": True,
+    "examples": False,
+    "every_owner": True,
+    "works": TOP_WORKS,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +103,8 @@ def requests_of(settings: Settings, parsed: AttributionBody) -> ParsedRequest:
     """
     _check_k(settings, parsed)
     options = _fields(parsed, AttributionOptions)
+    receipt = parsed.shares and parsed.members and not (parsed.replicates or parsed.drill_down)
+    options["works"] = TOP_WORKS if receipt else 0
     if parsed.queries is None:
         _check_count(settings, len(parsed.query_set or ()))
         asked = AttributionRequest(**(_fields(parsed, QueryBody) | options))

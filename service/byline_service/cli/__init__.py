@@ -1,8 +1,8 @@
-"""Commands: `serve`, `migrate`, `settings`, `keys`, `parties`, `versions`, `ledger`. They import heavy modules late."""
+"""Commands of the service: `serve`, `migrate`, `settings`, and those of its records. They import heavy modules late."""
 
 import typer
 
-from byline_service.cli import keys, ledger, migrate, parties, serve, settings, versions
+from byline_service.cli import consents, keys, ledger, migrate, parties, serve, settings, versions
 
 
 def register(app: typer.Typer) -> None:
@@ -13,4 +13,5 @@ def register(app: typer.Typer) -> None:
     app.add_typer(keys.app, name="keys")
     app.add_typer(parties.app, name="parties")
     app.add_typer(versions.app, name="versions")
+    app.add_typer(consents.app, name="consents")
     app.add_typer(ledger.app, name="ledger")

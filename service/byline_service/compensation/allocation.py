@@ -126,13 +126,9 @@ def allocate(
     by_version = {(roster.index, roster.version): roster for roster in rosters}
     for event in events:
         doubted = bool(policy.doubts(event))
-        if doubted:
-            parts = fallback_parts(event_weights(policy.fallback, event, by_version))
-        else:
-            parts = event_parts(event, policy.z(event))
-        for key, count in parts.items():
+        for key, count in parts_under(policy, event, by_version).items():
             all_held = doubted and policy.fallback == "hold"
-            held = 0 if len(key) == 1 else all_held or restrictions.part(key[1], event.index, event.booked_at)
+            held = 0 if len(key) == 1 else all_held or restrictions.part(key[1], event)
             pool.pay(key, event.weight * count, held)
     return divided(policy, min(wanted, policy.budget if left is None else left), pool, carried, restrictions)
 
@@ -151,8 +147,26 @@ def allocate_training(
     """
     pool = PoolParts()
     for owner, weight in pool_weights(policy.fallback, roster).items():
-        pool.pay(("paid", owner), weight, restrictions.part(owner, roster.index, until))
+        pool.pay(("paid", owner), weight, restrictions.pool_part(owner, roster, until))
     return divided(policy, policy.budget, pool, carried, restrictions)
+
+
+def parts_under(
+    policy: Policy, event: Event, by_version: Mapping[tuple[str, str], Roster]
+) -> dict[Part, int]:
+    """Divide one event by a policy's rule: by its shares, or by the fallback where they are not reliable.
+
+    Args:
+        policy: The policy.
+        event: The event.
+        by_version: Rosters by index and version. The fallback `by_size` needs them.
+
+    Returns:
+        Parts that add up to `PARTS`.
+    """
+    if policy.doubts(event):
+        return fallback_parts(event_weights(policy.fallback, event, by_version))
+    return event_parts(event, policy.z(event))
 
 
 def fallback_parts(weights: Mapping[str, int]) -> dict[Part, int]:

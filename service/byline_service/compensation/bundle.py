@@ -7,6 +7,7 @@ from byline_service.compensation.allocation import allocate, allocate_training
 from byline_service.compensation.event import Event, Stored, signed_bytes
 from byline_service.compensation.restrictions import Restrictions
 from byline_service.compensation.statements import AllocationStatement
+from byline_service.compensation.works import works_errors
 from byline_service.signing.keys import PublicKey
 
 
@@ -43,6 +44,7 @@ def bundle_findings(bundle: Bundle, trusted: Collection[PublicKey] | None = None
         key = keys.get(event.signature.key)
         if key is None or not key.verifies(event.signature, signed_bytes(event)):
             found.append(f"event {event.id}: it does not have the signature of a known key")
+        found += [f"event {event.id}: {error}" for error in works_errors(event)]
         if event.sha256 != paid.digest or event.asked != paid.asked:
             found.append(f"event {event.id}: it is not the event that the statement names")
         if reasons := statement.policy.refusals(event):

@@ -8,11 +8,13 @@ the chain with it.
 """
 
 import hashlib
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from byline.api.receipts import Integer
+from byline_service.compensation.consents import ConsentsFact
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.parties import PartyErased, PartyRecorded
@@ -89,17 +91,38 @@ class RunStepped(Stored):
     """Reason of a rejection."""
 
 
+class PayoutConfirmed(Stored):
+    """The confirmation of a posted payout by the bank's statement."""
+
+    kind: Literal["payout-confirmation"] = "payout-confirmation"
+    """Kind of the record."""
+    run: str
+    """Id of the payout's run."""
+    digest: str
+    """SHA-256 of the payout's statement."""
+    reference: str
+    """Reference of the bank."""
+    value_date: date
+    """Value date of the transfer."""
+    returned: tuple[str, ...] = ()
+    """Owners whose transfer the bank returned, sorted."""
+    by: Hand = Hand()
+    """Key of the person, and its makers."""
+
+
 Fact = Annotated[
     EventBooked
     | SigningKeyAdded
     | PolicyRevised
     | RosterRecorded
+    | ConsentsFact
     | RunDrafted
     | RunStepped
     | HoldPlaced
     | HoldEnded
     | PartyRecorded
-    | PartyErased,
+    | PartyErased
+    | PayoutConfirmed,
     Field(discriminator="kind"),
 ]
 """Content of a record."""

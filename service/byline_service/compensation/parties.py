@@ -15,11 +15,11 @@ from pydantic import Field
 from stdnum import iban, isni, lei
 from stdnum.exceptions import ValidationError
 
-from byline.api.owner_labels import owner_label
 from byline.api.parties import PartyDetails, PartyIdentifiers
 from byline.api.receipts import Integer
 from byline.errors import Conflict, InvalidInput
 from byline.index.canonical_json import canonical_json
+from byline.names.owner_labels import owner_label
 from byline_service.compensation.event import Stored
 
 MASKED = "•"

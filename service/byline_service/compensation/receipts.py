@@ -13,6 +13,7 @@ from byline.members import Member
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event, signed_bytes
 from byline_service.compensation.fixed_point import fixed_point
+from byline_service.compensation.works import whole_works
 from byline_service.signing.keys import SigningKey
 
 LDS = "lds"
@@ -70,12 +71,14 @@ def receipt_of(answered: Answered, answerer: Answerer, answer: Answer, key: Sign
     if not shares.coverage.complete:
         raise not_payable([Reason.INCOMPLETE_COVERAGE])
     names = [member.name for member in answerer.members]
+    works = {each.owner: [(work, score * len(names)) for work, score in each.works] for each in shares.owners}
     scale, scores = fixed_point(
         {
             owner: [members[name] for name in names]
             for owner, members in sorted(by_owner.items())
             if members is not None
-        }
+        },
+        (score for each in works.values() for _, score in each),
     )
     content = ReceiptContent(
         id=answered.id,
@@ -95,6 +98,7 @@ def receipt_of(answered: Answered, answerer: Answerer, answer: Answer, key: Sign
         members=_members(answerer.members),
         scale=scale,
         scores=scores,
+        works=whole_works(works, scale),
     )
     return Receipt(content=content, signature=key.sign(signed_bytes(content)))
 

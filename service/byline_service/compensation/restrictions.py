@@ -7,13 +7,14 @@ p_ej are the parts that owner j gets from event e, h_ej those of them that a res
 the same to the unit as without a restriction.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 from math import ceil
 from typing import Literal
 
 from byline.api.holds import Subject
-from byline_service.compensation.event import Stored
+from byline_service.compensation.event import Event, Stored
+from byline_service.compensation.rosters import Roster
 from byline_service.compensation.timestamps import TimestampText
 
 RestrictionKind = Literal["hold", "dispute", "prohibited", "expired"]
@@ -28,17 +29,22 @@ class Restriction(Stored):
     """Kind of the restriction."""
     subject: Subject
     """Owner or work."""
+    version: str | None = None
+    """Version of the index. Null covers every version."""
     since: TimestampText | None = None
     """First time of the events that it covers. Null covers events of any time."""
+    until: TimestampText | None = None
+    """First time after them. Null if there is no end."""
 
     @property
     def whole(self) -> bool:
         """Return whether all amounts of the owner are held, those below the floor too."""
         return self.subject.index is None and self.since is None
 
-    def covers(self, index: str, at: str) -> bool:
-        """Return whether the subject's amounts from an index at a time are held."""
-        return self.subject.index in (None, index) and (self.since is None or self.since <= at)
+    def covers(self, index: str, version: str, at: str) -> bool:
+        """Return whether the subject's amounts from a version of an index at a time are held."""
+        here = self.subject.index in (None, index) and self.version in (None, version)
+        return here and (self.since is None or self.since <= at) and (self.until is None or at < self.until)
 
 
 class Restrictions:
@@ -57,17 +63,32 @@ class Restrictions:
         """Return whether all amounts of an owner are held."""
         return any(one.whole for one in self._by_owner.get(owner, ()))
 
-    def part(self, owner: str, index: str, at: str) -> Fraction:
-        """Return the part of an owner's amount from an event or a period that is held.
+    def part(self, owner: str, event: Event) -> Fraction:
+        """Return the part of an owner's amount from an event that is held.
 
         A work's own part of the amount is not known, so a hold of a work holds the owner's whole amount from the event.
 
         Args:
             owner: The owner.
-            index: Index of the event or of the training pool.
-            at: Time of the event, or the end of the period.
+            event: The event.
         """
-        return Fraction(any(one.covers(index, at) for one in self._by_owner.get(owner, ())))
+        covering = self._covering(owner, event.index, event.version, event.booked_at)
+        return Fraction(any(True for _ in covering))
+
+    def pool_part(self, owner: str, roster: Roster, end: str) -> Fraction:
+        """Return the part of an owner's amount from a training pool that is held.
+
+        Args:
+            owner: The owner.
+            roster: The owners of the pool with their numbers of works.
+            end: End of the period.
+        """
+        covering = list(self._covering(owner, roster.index, roster.version, end))
+        works = {one.subject.work for one in covering}
+        return Fraction(1) if None in works else min(Fraction(1), Fraction(len(works), roster.sizes[owner]))
+
+    def _covering(self, owner: str, index: str, version: str, at: str) -> Iterator[Restriction]:
+        return (one for one in self._by_owner.get(owner, ()) if one.covers(index, version, at))
 
     def about(self, owners: Collection[str]) -> tuple[Restriction, ...]:
         """Return the restrictions of some owners, ordered by id."""

@@ -5,10 +5,16 @@ from dataclasses import dataclass, field
 
 from byline.api.statements import State, Step
 from byline.errors import Conflict, Forbidden, InvalidInput
-from byline.skeletons import skeletons
+from byline.names.skeletons import skeletons
 from byline_service.compensation.allocation import Line
 from byline_service.compensation.restrictions import Restriction, Restrictions
-from byline_service.compensation.statements import AllocationStatement, Entry, ReversalStatement, Statement
+from byline_service.compensation.statements import (
+    AllocationStatement,
+    Entry,
+    PayoutStatement,
+    ReversalStatement,
+    Statement,
+)
 
 OPEN: tuple[State, ...] = ("draft", "approved")
 """States of a run that can still be posted."""
@@ -86,6 +92,26 @@ class Run:
         """
         self._require("approved")
 
+    def require_confirmable(self, person: str, makers: Collection[str] = ()) -> PayoutStatement:
+        """Check that a person may confirm the payout: it is posted, and another person prepared it.
+
+        Args:
+            person: The person.
+            makers: Persons who made the person's key or account, and those who made theirs.
+
+        Returns:
+            Statement of the payout.
+
+        Raises:
+            RunConflict: The run is not posted, or is no payout.
+            SamePerson: The person prepared it, or one person could hold both keys.
+        """
+        self._require("posted")
+        if not isinstance(self.statement, PayoutStatement):
+            raise RunConflict(f"expected a payout, this run is of kind {self.statement.kind}")
+        self._require_another(person, makers)
+        return self.statement
+
     def require_voidable(self) -> None:
         """Check that the run is not posted or void.
 
@@ -96,7 +122,9 @@ class Run:
 
     def _require_another(self, person: str, makers: Collection[str]) -> None:
         if same_person(person, self.drafted_by):
-            raise SamePerson("expected another person to approve a run than the one who drafted it")
+            raise SamePerson(
+                "expected another person to approve or confirm a run than the one who drafted it"
+            )
         drafting, approving = {self.drafted_by, *self.makers}, {person, *makers}
         if any(same_person(one, other) for one in drafting for other in approving):
             raise SamePerson(
@@ -143,8 +171,12 @@ def balances_after(statement: Statement, balances: Balances) -> dict[AccountKey,
     for entry in statement.entries():
         key = entry.account, entry.owner
         after[key] = after.get(key, 0) + entry.amount
-    for (account, _), balance in after.items():
+    for (account, owner), balance in after.items():
         if balance < 0 and account != "funding":
+            if account == "payable" and (
+                isinstance(statement, ReversalStatement) or balance >= balances.get((account, owner), 0)
+            ):
+                continue  # a receivable: the amount was paid out, and the next runs net it
             raise RunConflict(
                 f"expected enough in every account, got less than the run takes out of one of `{account}`: "
                 + (
@@ -186,8 +218,11 @@ def require_known_restrictions(statement: Statement, in_force: Iterable[Restrict
     Raises:
         RunConflict: A restriction on a paid owner came after the draft.
     """
-    paid = {entry.owner for entry in statement.entries() if entry.account == "payable" and entry.amount > 0}
-    known = () if isinstance(statement, ReversalStatement) else statement.restrictions
+    if isinstance(statement, ReversalStatement):
+        return
+    account = "transit" if isinstance(statement, PayoutStatement) else "payable"
+    paid = {entry.owner for entry in statement.entries() if entry.account == account and entry.amount > 0}
+    known = statement.restrictions
     found = Restrictions(in_force).about([owner for owner in paid if owner is not None])
     if not set(found) <= set(known):
         raise RunConflict(
@@ -211,7 +246,7 @@ def lines_of(statement: Statement) -> tuple[Line, ...]:
         return statement.allocation.lines
     changed: dict[str, dict[str, int]] = {}
     for entry in statement.entries():
-        if entry.owner is not None:
+        if entry.owner is not None and entry.account in Line.model_fields:
             own = changed.setdefault(entry.owner, {})
             own[entry.account] = own.get(entry.account, 0) + entry.amount
     return tuple(

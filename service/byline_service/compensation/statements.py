@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from byline.api.compensation import Reason
+from byline.api.payouts import Payee, Receivable
 from byline.api.receipts import Integer
 from byline.api.statements import Account, RefusedEvent, ReleasedAccount, StoredWarning
 from byline.api.terms import Asked
@@ -149,13 +150,54 @@ class ReversalStatement(Stored):
         return tuple(entry.model_copy(update={"amount": -entry.amount}) for entry in self.posted)
 
 
-Statement = Annotated[AllocationStatement | ReleaseStatement | ReversalStatement, Field(discriminator="kind")]
+class PayoutLine(Stored):
+    """An amount that an owner is paid."""
+
+    owner: str
+    """Owner of the payable account."""
+    amount: Annotated[int, Field(strict=True, ge=1)]
+    """Amount in minor units."""
+    netted: Annotated[int, Field(strict=True, ge=0)]
+    """Receivable that the owner's runs have paid back since the last payout."""
+    payee: Payee | None
+    """Account that the owner is paid to."""
+
+
+class PayoutStatement(Stored):
+    """The transfer of payable amounts by a bank."""
+
+    kind: Literal["payout"] = "payout"
+    """Kind of the statement."""
+    policy: Policy
+    """Policy of the payable accounts."""
+    restrictions: tuple[Restriction, ...] = ()
+    """Restrictions on the owners, that the payout pays in spite of."""
+    warnings: tuple[StoredWarning, ...] = ()
+    """Warnings to the person who approves."""
+    lines: tuple[PayoutLine, ...]
+    """Lines by owner."""
+    receivables: tuple[Receivable, ...]
+    """Owners who owe an amount."""
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return the entries: out of `payable`, into `transit` until the bank confirms the transfer."""
+        sides = [("payable", -1), ("transit", 1)]
+        return tuple(
+            Entry.model_validate({"account": account, "owner": line.owner, "amount": sign * line.amount})
+            for line in self.lines
+            for account, sign in sides
+        )
+
+
+Statement = Annotated[
+    AllocationStatement | ReleaseStatement | ReversalStatement | PayoutStatement, Field(discriminator="kind")
+]
 """The statement of a run."""
 
 
 def period_of(statement: Statement) -> str | None:
-    """Return the name of a statement's period. None for a release."""
-    return None if isinstance(statement, ReleaseStatement) else statement.period
+    """Return the name of a statement's period. None for a release or a payout."""
+    return None if isinstance(statement, ReleaseStatement | PayoutStatement) else statement.period
 
 
 def _moved(entries: Sequence[Entry]) -> tuple[Entry, ...]:

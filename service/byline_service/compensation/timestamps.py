@@ -1,9 +1,11 @@
 """Times as text that sorts in the order of time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator
+
+from byline.errors import InvalidInput
 
 FORMAT = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -16,6 +18,18 @@ def timestamp_text(moment: datetime) -> str:
 def parse_timestamp(text: str) -> datetime:
     """Parse a time that `timestamp_text` wrote."""
     return datetime.strptime(text, FORMAT).replace(tzinfo=UTC)
+
+
+def parse_day(text: str) -> date:
+    """Parse a day: `2026-01-31`.
+
+    Raises:
+        InvalidInput: The calendar has no such day.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput("expected a day of the calendar as YYYY-MM-DD, got another text") from None
 
 
 def _same(text: str) -> str:

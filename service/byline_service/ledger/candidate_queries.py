@@ -32,6 +32,7 @@ from byline_service.ledger import (
     entry_queries,
     event_queries,
     hold_queries,
+    holding,
     journal_queries,
     policy_queries,
     roster_queries,
@@ -86,7 +87,7 @@ async def candidates(transaction: Connection, search: Search) -> Candidates:
 async def _with_restrictions(transaction: Connection, search: Search, found: Candidates) -> Candidates:
     return replace(
         found,
-        restrictions=await hold_queries.restrictions(transaction, search.basis),
+        restrictions=await holding.restrictions(transaction, search.basis),
         holds_ended=await hold_queries.ended_between(transaction, search.period.since, search.basis),
     )
 

@@ -11,7 +11,7 @@ from byline_service.compensation.runs import lines_of
 from byline_service.compensation.statements import ReversalStatement
 from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database.tables import compensation as tables
-from byline_service.ledger import hold_queries, roster_queries
+from byline_service.ledger import consent_queries, hold_queries, roster_queries
 from byline_service.ledger.statement_queries import division_columns
 
 Row = Mapping[str, Any]
@@ -36,10 +36,12 @@ def expected_rows(book: ReplayedLedger) -> dict[Table, dict[tuple[Any, ...], Row
         tables.event_claims: _claims(book),
         tables.signing_keys: _signing_keys(book),
         tables.rosters: roster_queries.expected(book.rosters),
+        tables.consents: consent_queries.expected(book.consents),
         tables.holds: hold_queries.expected_holds(book.holds),
         tables.hold_ends: hold_queries.expected_ends(book.holds),
         tables.parties: _parties(book),
         tables.party_labels: _party_labels(book),
+        tables.payout_confirmations: _confirmations(book),
     }
     return {
         table: {tuple(row[column.name] for column in table.primary_key.columns): row for row in rows}
@@ -87,6 +89,20 @@ def _parties(book: ReplayedLedger) -> Iterable[Row]:
 def _party_labels(book: ReplayedLedger) -> Iterable[Row]:
     for label, (sequence, party) in book.parties.labels.items():
         yield {"label": label, "party": party, "sequence": sequence}
+
+
+def _confirmations(book: ReplayedLedger) -> Iterable[Row]:
+    for key, each in book.confirmations.items():
+        yield {
+            "run_id": each.run,
+            "sequence": each.stamp.sequence,
+            "reference": each.reference,
+            "reference_key": key,
+            "value_date": each.value_date,
+            "person": each.stamp.person,
+            "at": parse_timestamp(each.stamp.at),
+            "key_id": each.stamp.key,
+        }
 
 
 def _policies(book: ReplayedLedger) -> Iterable[Row]:

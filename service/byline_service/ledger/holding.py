@@ -8,7 +8,7 @@ from byline_service.accounts.scopes import Caller
 from byline_service.compensation.holds import Act, Hold, HoldEnded, HoldPlaced
 from byline_service.compensation.restrictions import Restriction
 from byline_service.database import Connection
-from byline_service.ledger import hold_queries, journal_queries
+from byline_service.ledger import consent_queries, hold_queries, journal_queries
 
 
 async def place(transaction: Connection, caller: Caller, wanted: HoldBody) -> Hold:
@@ -56,11 +56,12 @@ async def end(transaction: Connection, caller: Caller, hold_id: str, reason: str
 
 
 async def restrictions(transaction: Connection, basis: int | None = None) -> list[Restriction]:
-    """Return every restriction that is in force.
+    """Return the holds that are in force, and every missing consent.
 
     Args:
         transaction: An open transaction.
         basis: Sequence of the last record that counts. None counts all records.
     """
     upto = await journal_queries.last_sequence(transaction) if basis is None else basis
-    return await hold_queries.restrictions(transaction, upto)
+    held = await hold_queries.restrictions(transaction, upto)
+    return [*held, *await consent_queries.restrictions(transaction, upto)]

@@ -33,6 +33,7 @@ from byline_service.ledger import (
     event_queries,
     holding,
     journal_queries,
+    payout_queries,
     policy_queries,
     statement_queries,
 )
@@ -128,7 +129,7 @@ async def reverse(transaction: Connection, caller: Caller, run_id: str, reason: 
     """
     place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
-    await _require_not_reversed(transaction, run_id)
+    await require_reversible(transaction, run_id)
     return await _drafted(transaction, caller, place, draft_reversal(run, reason))
 
 
@@ -215,7 +216,7 @@ async def _claims(transaction: Connection, statement: Statement) -> list[tuple[s
     """Return the events that a run pays for or reverses, each with its number of earlier claims."""
     paid: Statement = statement
     if isinstance(statement, ReversalStatement):
-        await _require_not_reversed(transaction, statement.run)
+        await require_reversible(transaction, statement.run)
         _, run = await statement_queries.find(transaction, statement.run)
         paid = run.statement
     if not isinstance(paid, AllocationStatement):
@@ -230,9 +231,16 @@ async def _claims(transaction: Connection, statement: Statement) -> list[tuple[s
     return claims
 
 
-async def _require_not_reversed(transaction: Connection, run_id: str) -> None:
+async def require_reversible(transaction: Connection, run_id: str) -> None:
+    """Check that a run is not reversed, and that no bank has confirmed its transfers.
+
+    Raises:
+        RunConflict: It is reversed, or it is a payout that is paid.
+    """
     if await statement_queries.is_reversed(transaction, run_id):
         raise RunConflict("expected a run that is not reversed, this one is")
+    if await payout_queries.confirmation(transaction, run_id) is not None:
+        raise RunConflict("expected a payout that the bank has not confirmed, this one is paid")
 
 
 async def _drafted(transaction: Connection, caller: Caller, place: ChainHead, statement: Statement) -> RunRow:
@@ -242,7 +250,7 @@ async def _drafted(transaction: Connection, caller: Caller, place: ChainHead, st
         transaction,
         place,
         caller.person,
-        RunDrafted(run=run_id, statement=statement, by=await _hand(transaction, caller)),
+        RunDrafted(run=run_id, statement=statement, by=await hand_of(transaction, caller)),
     )
     await statement_queries.add(transaction, record)
     details = {"kind": statement.kind, "policy": statement.policy.name, "sha256": statement.sha256}
@@ -259,7 +267,7 @@ async def _stepped(
     comment: str | None = None,
 ) -> RunRow:
     digest = run.statement.sha256
-    by = await _hand(transaction, caller)
+    by = await hand_of(transaction, caller)
     fact = RunStepped(kind=step, run=run.id, digest=digest, by=by, comment=comment)
     await statement_queries.add_step(
         transaction, await journal_queries.write(transaction, place, caller.person, fact)
@@ -268,5 +276,6 @@ async def _stepped(
     return (await statement_queries.find(transaction, run.id))[0]
 
 
-async def _hand(transaction: Connection, caller: Caller) -> Hand:
+async def hand_of(transaction: Connection, caller: Caller) -> Hand:
+    """Return the key behind an act, and its makers."""
     return Hand(key=caller.key_id or None, makers=await makers_of(transaction, caller))

@@ -1,9 +1,8 @@
 """Statements as documents and as CSV, narrowed to the owners that a key may see."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 from typing import Any
 
 from byline.api.statements import (
@@ -16,8 +15,8 @@ from byline.api.statements import (
 )
 from byline.errors import NotFound
 from byline_service.accounts.scopes import Caller
-from byline_service.compensation.allocation import Line
 from byline_service.compensation.money import format_minor, minor_digits
+from byline_service.compensation.payouts import netted
 from byline_service.compensation.run_warnings import in_words
 from byline_service.compensation.runs import Run
 from byline_service.compensation.statements import (
@@ -27,12 +26,12 @@ from byline_service.compensation.statements import (
     Statement,
 )
 from byline_service.database import Connection
-from byline_service.http.csv_cells import csv_cell
-from byline_service.ledger import statement_queries
+from byline_service.http.csv_cells import BYTE_ORDER_MARK, CsvForm
+from byline_service.ledger import payout_queries, statement_queries
 from byline_service.ledger.hand_queries import hands_of
 from byline_service.ledger.statement_queries import RunRow
 
-COLUMNS = ("earned", "brought", "payable", "carried", "escrow", "held")
+COLUMNS = ("earned", "brought", "payable", "netted", "carried", "escrow", "held")
 
 
 def run_document(row: RunRow, hands: Sequence[RunHand] = (), *, warned: bool = True) -> RunDocument:
@@ -85,11 +84,16 @@ async def read_statement(
     if caller.owners is not None and (row.state != "posted" or not lines):
         raise NotFound("expected the id of a posted run with a line of an owner that this key sees")
     hands = [] if caller.owners is not None else await hands_of(reading, row)
-    return _document(row, run, hands, lines, whole=owners is None, all_events=caller.owners is None)
+    owing = await payout_queries.receivables_before(reading, row)
+    shown = [
+        StatementLine(netted=netted(line.payable, owing.get(line.owner, 0)), **line.model_dump())
+        for line in lines
+    ]
+    return _document(row, run, hands, shown, whole=owners is None, all_events=caller.owners is None)
 
 
 def _document(
-    row: RunRow, run: Run, hands: list[RunHand], lines: list[Line], *, whole: bool, all_events: bool
+    row: RunRow, run: Run, hands: list[RunHand], lines: list[StatementLine], *, whole: bool, all_events: bool
 ) -> StatementDocument:
     statement = run.statement
     divided = statement if isinstance(statement, AllocationStatement) else None
@@ -105,7 +109,7 @@ def _document(
             "late": divided.late if divided else 0,
             "refused": divided.refused if divided and all_events else [],
             "restrictions": _restrictions(statement) if all_events else [],
-            "lines": [StatementLine(**line.model_dump()) for line in lines],
+            "lines": lines,
             "totals": statement_totals(statement) if whole else None,
             "sha256": statement.sha256,
         }
@@ -113,7 +117,7 @@ def _document(
 
 
 def _reason(statement: Statement) -> str | None:
-    return None if isinstance(statement, AllocationStatement) else statement.reason
+    return statement.reason if isinstance(statement, ReleaseStatement | ReversalStatement) else None
 
 
 def _restrictions(statement: Statement) -> list[dict[str, Any]]:
@@ -123,27 +127,27 @@ def _restrictions(statement: Statement) -> list[dict[str, Any]]:
 
 def statement_totals(statement: Statement) -> StatementTotals:
     """Sum the lines of a statement."""
-    sums = {"funding": 0, "payable": 0, "carried": 0, "escrow": 0, "held": 0, "unallocated": 0}
+    sums = Counter[str]()
     for entry in statement.entries():
         sums[entry.account] += entry.amount
-    pool = -sums.pop("funding")
-    return StatementTotals(pool=pool, **sums)
+    kept = {name: sums[name] for name in ("payable", "carried", "escrow", "held", "unallocated")}
+    return StatementTotals(pool=-sums["funding"], **kept)
 
 
-def statement_csv(statement: StatementDocument) -> str:
-    """Return a statement's lines as CSV. Amounts are in major units with a decimal point.
+def statement_csv(statement: StatementDocument, form: CsvForm) -> str:
+    """Return a statement's lines as CSV. Amounts are in major units.
 
     Args:
         statement: The statement as its reader may see it.
+        form: Form of the file.
 
     Returns:
-        CSV by RFC 4180, with a header.
+        CSV with a header.
     """
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(["statement", "policy", "revision", "state", "owner", "currency", *COLUMNS])
+    currency = statement.currency
     head = [statement.id, statement.policy, statement.revision, statement.state]
+    rows: list[list[object]] = [["statement", "policy", "revision", "state", "owner", "currency", *COLUMNS]]
     for line in statement.lines:
-        amounts = [format_minor(getattr(line, column), statement.currency) for column in COLUMNS]
-        writer.writerow([*head, csv_cell(line.owner), statement.currency, *amounts])
-    return file.getvalue()
+        amounts = [Decimal(format_minor(getattr(line, column), currency)) for column in COLUMNS]
+        rows.append([*head, line.owner, currency, *amounts])
+    return BYTE_ORDER_MARK + form.lines(rows)

@@ -174,6 +174,7 @@ async def page(
     policy: str | None = None,
     *,
     waiting: bool = False,
+    kind: str | None = None,
 ) -> list[RunRow]:
     """Return runs, the newest first.
 
@@ -183,6 +184,7 @@ async def page(
         limit: Most runs to return.
         policy: Only runs of this policy.
         waiting: Only runs that are neither posted nor ended.
+        kind: Only runs of this kind.
     """
     chosen = _chosen().order_by(statement_runs.c.sequence.desc()).limit(limit)
     if before is not None:
@@ -191,6 +193,8 @@ async def page(
         chosen = chosen.where(statement_runs.c.policy == policy)
     if waiting:
         chosen = chosen.where(statement_runs.c.id.not_in(_ended()))
+    if kind is not None:
+        chosen = chosen.where(statement_runs.c.kind == kind)
     return await _rows(transaction, chosen)
 
 

@@ -1,23 +1,23 @@
 """CSV downloads of tables."""
 
-import csv
-import io
 from collections.abc import AsyncIterator, Iterable, Sequence
 from decimal import Decimal
 
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from byline_service.compensation.money import format_minor
-from byline_service.http.csv_cells import csv_cell
+from byline_service.http.csv_cells import BYTE_ORDER_MARK, csv_form
 
 Row = Sequence[object]
 MEDIA_TYPE = "text/csv; charset=utf-8"
 
 
-def csv_response(name: str, head: Sequence[str], rows: Iterable[Row]) -> Response:
+def csv_response(request: Request, name: str, head: Sequence[str], rows: Iterable[Row]) -> Response:
     """Write a CSV file by RFC 4180.
 
     Args:
+        request: The request. Its language decides the separator.
         name: Name of the file without its suffix, made of an index's name and constants.
         head: Names of the columns.
         rows: Values of the rows. None is an empty cell.
@@ -25,16 +25,22 @@ def csv_response(name: str, head: Sequence[str], rows: Iterable[Row]) -> Respons
     Returns:
         The file, as a download.
     """
-    return Response(_written([head, *rows]), media_type=MEDIA_TYPE, headers=_headers(name))
+    form = csv_form(request.headers.get("accept-language"))
+    return Response(
+        BYTE_ORDER_MARK + form.lines([head, *rows]), media_type=MEDIA_TYPE, headers=_headers(name)
+    )
 
 
-async def csv_stream(name: str, head: Sequence[str], pages: AsyncIterator[list[Row]]) -> Response:
+async def csv_stream(
+    request: Request, name: str, head: Sequence[str], pages: AsyncIterator[list[Row]]
+) -> Response:
     """Write a CSV file of any length, one page of rows at a time.
 
     A failure of the first page is answered like any failure. After a later failure the connection is closed before the end
     of the file, so that the client does not take the part for the whole.
 
     Args:
+        request: The request.
         name: Name of the file, as for `csv_response`.
         head: Names of the columns.
         pages: Values of the rows, by page.
@@ -42,12 +48,13 @@ async def csv_stream(name: str, head: Sequence[str], pages: AsyncIterator[list[R
     Returns:
         The file, as a download.
     """
+    form = csv_form(request.headers.get("accept-language"))
     first = await anext(pages, list[Row]())
 
     async def parts() -> AsyncIterator[str]:
-        yield _written([head, *first])
+        yield BYTE_ORDER_MARK + form.lines([head, *first])
         async for rows in pages:
-            yield _written(rows)
+            yield form.lines(rows)
 
     return StreamingResponse(parts(), media_type=MEDIA_TYPE, headers=_headers(name))
 
@@ -58,10 +65,8 @@ def major(minor: int, currency: str) -> Decimal:
 
 
 def _headers(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
-
-
-def _written(rows: Iterable[Row]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows([csv_cell(each) for each in row] for row in rows)
-    return buffer.getvalue()
+    return {
+        "Content-Disposition": f'attachment; filename="{name}.csv"',
+        "Cache-Control": "no-store",
+        "Vary": "Accept-Language",
+    }

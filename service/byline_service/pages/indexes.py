@@ -101,14 +101,14 @@ def owners_csv(request: Request, name: str) -> Response:
         (each.owner, each.examples, "; ".join(each.licenses))
         for each in _owners(request, api.get_index(request, name))
     ]
-    return csv_response(f"{name}-owners", ("owner", "examples", "licenses"), rows)
+    return csv_response(request, f"{name}-owners", ("owner", "examples", "licenses"), rows)
 
 
 @router.get("/{name}/licenses.csv")
 def licenses_csv(request: Request, name: str) -> Response:
     """Export all licenses of an index."""
     rows = [(each.license, each.examples) for each in api.get_coverage(request, name).licenses]
-    return csv_response(f"{name}-licenses", ("license", "examples"), rows)
+    return csv_response(request, f"{name}-licenses", ("license", "examples"), rows)
 
 
 @router.get("/{name}/quality.csv")
@@ -130,7 +130,7 @@ def quality_csv(request: Request, name: str) -> Response:
         for m in (card.measurements if card else ())
     ]
     head = ("metric", "title", "value", "low", "high", "ceiling", "sample", "target", "measured", "baselines")
-    return csv_response(f"{name}-quality", head, rows)
+    return csv_response(request, f"{name}-quality", head, rows)
 
 
 @router.get("/{name}/self-influence.csv")
@@ -148,7 +148,7 @@ async def self_influence_csv(request: Request, name: str) -> Response:
             after = part.next
 
     head = ("row", "id", "owner", "label", "self_influence")
-    return await csv_stream(f"{name}-self-influence", head, pages())
+    return await csv_stream(request, f"{name}-self-influence", head, pages())
 
 
 def _owners(request: Request, index: IndexInfo) -> Sequence[OwnerInfo]:

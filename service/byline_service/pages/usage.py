@@ -113,7 +113,7 @@ async def usage_csv(request: Request, caller: Reading, days: Days = 31) -> Respo
         async for part in _pages(request, caller, days):
             yield [[getattr(row, name) for name in head] for row in part]
 
-    return await csv_stream("usage", head, pages())
+    return await csv_stream(request, "usage", head, pages())
 
 
 def sum_by_name(named: Iterable[tuple[str, UsageRow]]) -> list[UsageSum]:

@@ -8,6 +8,7 @@ from byline.attribution.attributor import Attributor
 from byline.errors import InvalidQuery
 from byline_service.http.bodies import tensors_limit
 from byline_service.versions.catalogue import Catalogue
+from byline_service.versions.mapped_files import MappedFiles
 from byline_service.versions.query_size import most_numbers
 from byline_service.versions.records import VersionFacts
 
@@ -43,6 +44,20 @@ class ServedVersion:
             recipe=index.recipe.name,
             recipe_fingerprint=index.fingerprint.recipe,
         )
+
+    @cached_property
+    def mapped_files(self) -> MappedFiles | None:
+        """Return the files that are mapped into memory. None for a version without a directory."""
+        return None if self.folder is None else MappedFiles(self.folder, self.attributor.index.manifest.files)
+
+    def require_whole(self) -> None:
+        """Require that no file of the version was cut off while it is served.
+
+        Raises:
+            CorruptIndex: A file is shorter than the manifest says.
+        """
+        if self.mapped_files is not None:
+            self.mapped_files.require_whole()
 
     @cached_property
     def catalogue(self) -> Catalogue:

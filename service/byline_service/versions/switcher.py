@@ -2,11 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
 
-from byline.errors import Conflict, InvalidInput
+from byline.api.versions import VersionState
+from byline.errors import BylineError, Conflict, InvalidInput
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Database
 from byline_service.observability.metrics import Metrics
@@ -37,6 +39,11 @@ class Switcher:
     metrics: Metrics
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _checks: set["asyncio.Task[None]"] = field(default_factory=set)
+    _damaged: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """Times at which this process found a version damaged that it served."""
+
+    def __post_init__(self) -> None:
+        self.registry.on_damaged = self._found_cut_off
 
     async def register(self, caller: Caller, index: str, version: str) -> VersionRecord:
         """Register a version by the name of its directory.
@@ -159,6 +166,9 @@ class Switcher:
         if shared is not None:
             return shared
         known = await self.find(facts)
+        found = self._damaged.get((facts.index, facts.version))
+        if found is not None and (known.verified_at is None or known.verified_at <= found):
+            raise Conflict("this version was found damaged while it was served: restore and verify it first")
         try:
             return await self.opener.open(known)
         except UnusableError as error:
@@ -181,6 +191,28 @@ class Switcher:
     def _unusable(self, found: VersionRecord) -> None:
         self.metrics.count_unusable(found.index, found.state)
         log.error(f"version {found.state}", index=found.index, version=found.version, reason=found.reason)
+
+    def _found_cut_off(self, version: ServedVersion, reason: str) -> None:
+        """Take a version out of service that a request found cut off. Its requests are refused from now on."""
+        if (version.attributor.name, version.version) not in self._damaged:
+            taking = asyncio.get_running_loop().create_task(self.take_out(version, reason))
+            self._checks.add(taking)
+            taking.add_done_callback(self._checks.discard)
+
+    async def take_out(self, version: ServedVersion, reason: str) -> None:
+        """Stop serving a version whose bytes have changed, record that it is damaged, and tell so."""
+        facts = version.facts
+        self._damaged[facts.index, facts.version] = datetime.now(UTC)
+        for name, served in self.registry.served.items():
+            if served is version:
+                self.registry.take_out(name)
+        try:
+            await self.refuse(facts, UnusableError(reason, damaged=True))
+        except BylineError as error:
+            self.metrics.count_unusable(facts.index, VersionState.DAMAGED)
+            log.error(
+                "version damaged", index=facts.index, version=facts.version, reason=reason, detail=str(error)
+            )
 
     async def close(self) -> None:
         """Stop the verifications that run, without a result."""

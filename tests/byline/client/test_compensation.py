@@ -16,6 +16,7 @@ from byline.client import (
     NewKeyBody,
     NotPayable,
     OwnerSearch,
+    Payee,
     PolicyBody,
     ReleaseBody,
     ReversalBody,
@@ -92,6 +93,8 @@ def test_from_events_to_a_statement_and_back(people, ledger_clock):
     assert [each.policy.name for each in ada.policies()] == ["royalties"]
     assert len(list(ada.policy("royalties"))) == 1
     period = ledger_clock.end_month()
+    seen = ada.preview_run("royalties", period)
+    assert (seen.events, seen.totals.pool, list(ada.runs())) == (4, 100_000, [])
     run = ada.draft_run(AllocationBody(kind="allocation", policy="royalties", period=period))
     with pytest.raises(Forbidden):
         ada.approve_run(run.id)
@@ -129,6 +132,28 @@ def test_from_events_to_a_statement_and_back(people, ledger_clock):
     }
     released = ada.draft_run(ReleaseBody(kind="release", policy="royalties", reason="an agreement"))
     assert [each.id for each in ada.runs(page_size=1)] == [released.id, again.id, void.id, run.id]
+
+
+def test_a_payout_through_both_clients(people, ledger_clock):
+    admin, ada, grace, _ = people
+    admin.revise_policy(POLICY.model_copy(update={"confidence": None, "multiplier": 0}))
+    ada.book_event("fake", QUERY)
+    run = ada.draft_run(
+        AllocationBody(kind="allocation", policy="royalties", period=ledger_clock.end_month())
+    )
+    grace.approve_run(run.id)
+    grace.post_run(run.id)
+    owner = next(line.owner for line in ada.statement(run.id).lines if line.payable > 1)
+    payee = Payee(name="Ash", iban="DE89370400440532013000")
+    payout = ada.prepare_payout("royalties", {owner: 2}, {owner: payee})
+    grace.approve_run(payout.id)
+    grace.post_run(payout.id)
+    with pytest.raises(Forbidden):
+        ada.confirm_payout(payout.id, "B1", payout.prepared_at[:10])
+    assert grace.confirm_payout(payout.id, "B1", payout.prepared_at[:10]).state == "paid"
+    assert [(each.total, each.lines[0].payee) for each in ada.payouts(page_size=1)] == [(2, payee)]
+    assert ada.payout(payout.id).confirmed_by == "grace"
+    assert ada.prepare_payout("royalties").receivables == []
 
 
 def test_a_receipt_is_booked_as_it_was_signed(people):

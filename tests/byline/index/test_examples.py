@@ -165,3 +165,21 @@ def test_a_file_that_sqlite_cannot_read_is_corrupt(tmp_path: Path) -> None:
     ):
         with pytest.raises(CorruptIndex, match="SQLite cannot read"):
             read()
+
+
+def test_thumbnails_lie_beside_the_rows(tmp_path: Path) -> None:
+    examples = [
+        Example(id=str(row), image=np.full((3, 4), row % 256, dtype=np.uint8) if row % 3 == 1 else None)  # type: ignore[arg-type]
+        for row in range(2_500)
+    ]
+    for name in ("a", "b"):
+        for _ in write_examples(tmp_path / name, examples, len(examples)):
+            pass
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    store = ExampleStore(tmp_path / "a")
+    assert store.has_images
+    rows = [2_499, 4, 1, 0]
+    assert store.images(rows) == {4: examples[4].image, 1: examples[1].image}
+    assert store.with_images(np.array(rows)) == {4, 1}
+    assert store.by_rows([4])[0].image is None
+    store.close()

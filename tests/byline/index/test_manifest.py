@@ -37,7 +37,7 @@ def test_it_comes_back_as_it_was_written(version: Path) -> None:
     assert (manifest.width, manifest.rows) == (3, 6)
 
 
-@pytest.mark.parametrize("change", [{"schema_version": 3}, {"novelty": 1}, {"rows": 0}])
+@pytest.mark.parametrize("change", [{"schema_version": 4}, {"novelty": 1}, {"rows": 0}])
 def test_other_formats_are_incompatible_not_corrupt(version: Path, change: dict[str, Any]) -> None:
     rewrite(version, change)
     with pytest.raises(IncompatibleIndex, match=r"manifest\.json"):

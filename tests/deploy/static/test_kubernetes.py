@@ -211,3 +211,51 @@ def test_indexes_are_delivered_whole(tmp_path):
     subprocess.run(deliver, check=True)
     assert sorted(path.name for path in index.iterdir()) == ["aaaa", "bbbb", "current"]
     assert (index / "current").read_text() == "aaaa"  # which version answers is the alias' business
+
+
+def delivered(library, replica):
+    subprocess.run(["sh", str(KUBERNETES / "base" / "deliver"), str(library), str(replica)], check=True)
+    return replica / "main"
+
+
+def finished(library, version):
+    folder = library / "main" / "index" / version
+    folder.mkdir(parents=True)
+    (folder / "vectors").write_text(version)
+    (folder / "manifest.json").write_text(version)
+
+
+def test_a_delivery_is_one_bundle_that_never_changes(tmp_path):
+    library, replica = tmp_path / "library", tmp_path / "replica"
+    finished(library, "aaaa")
+    task, weights = library / "main" / "task.py", library / "main" / "weights" / "model"
+    weights.parent.mkdir()
+    for path in (task, weights):
+        path.write_text("first")
+    main = delivered(library, replica)
+    first = main.resolve()
+    assert len(first.name) == 64
+    for path in (task, weights):
+        path.write_text("second")
+    assert delivered(library, replica).resolve() == first, "the Task's index is not built yet"
+    assert (main / "task.py").read_text() == "first"
+    finished(library, "bbbb")
+    (replica / ".bundles" / "main" / ".part").mkdir()  # as a copy that was killed leaves it
+    second = delivered(library, replica).resolve()
+    assert second != first
+    assert [(main / name).read_text() for name in ("task.py", "weights/model")] == ["second"] * 2
+    assert sorted(path.name for path in (main / "index").iterdir()) == ["aaaa", "bbbb"]
+    assert (first / "task.py").read_text() == "first"
+    shared = [(bundle / "index" / "aaaa" / "vectors").stat().st_ino for bundle in (first, second)]
+    assert shared[0] == shared[1]
+    finished(library, "cccc")
+    third = delivered(library, replica).resolve()
+    assert sorted(path.name for path in first.parent.iterdir()) == sorted([second.name, third.name])
+    assert delivered(library, replica).resolve() == third
+
+
+def test_replicas_with_the_same_library_have_the_same_bundle(tmp_path):
+    finished(tmp_path / "library", "aaaa")
+    (tmp_path / "library" / "main" / "task.py").write_text("task")
+    one, other = (delivered(tmp_path / "library", tmp_path / name).resolve() for name in ("one", "other"))
+    assert one.name == other.name

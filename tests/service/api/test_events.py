@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from tests.service.api.conftest import Api
@@ -39,6 +40,60 @@ def test_an_events_shares_are_those_of_the_answer(api):
         score = Fraction(sum(kept[each["owner"]]["scores"]), 3) / 2 ** details["scale"]
         assert float(score) == pytest.approx(each["score"], rel=1e-12)
     assert [(m["name"], m["unit"]) for m in details["members"]] == [("c0-m0", 0), ("c1-m1", 1), ("c2-m2", 2)]
+
+
+def test_an_events_works_are_the_strongest_rows_of_each_owner(api):
+    """Against sums in float64 over the fake's own vectors. Works and rest are the owner's sum, to the last unit."""
+    booked = api.post(EVENTS, QUERY).json()
+    details = api.get(f"{EVENTS}/{booked['id']}").json()
+    attributor = api.served.attributor
+    answer = attributor.attribute(QUERY["query"], k=200)
+    rows = {point.example.id: point for point in answer.proponents}
+    assert len(rows) == 200
+    for share in details["shares"]:
+        own = [point for point in rows.values() if point.example.owner == share["owner"]]
+        expected = sorted(own, key=lambda point: (-abs(np.float32(point.score)), point.row))[:5]
+        assert [work["example"] for work in share["works"]] == [point.example.id for point in expected]
+        for work, point in zip(share["works"], expected, strict=True):
+            score = Fraction(work["score"], 3) / 2 ** details["scale"]
+            assert float(score) == pytest.approx(point.score, rel=1e-6)
+        assert sum(work["score"] for work in share["works"]) + share["rest"] == sum(share["scores"])
+    receipt = api.served.client.post(
+        "/v1/indexes/fake/attributions", json=QUERY | {"shares": True, "members": True}
+    ).json()["receipt"]["content"]
+    assert receipt["works"] == {
+        each["owner"]: [[work["example"], work["score"]] for work in each["works"]]
+        for each in details["shares"]
+    }
+
+
+def test_a_receipt_with_other_works_is_refused(api):
+    asked = QUERY | {"shares": True, "members": True}
+    receipt = api.served.client.post("/v1/indexes/fake/attributions", json=asked).json()["receipt"]
+    owner, works = next(iter(receipt["content"]["works"].items()))
+    for changed in (
+        [],
+        works[:-1],
+        [[works[0][0], works[0][1] + 1], *works[1:]],
+        [["x", works[0][1]], *works[1:]],
+    ):
+        forged = {
+            **receipt,
+            "content": receipt["content"] | {"works": receipt["content"]["works"] | {owner: changed}},
+        }
+        assert api.post(EVENTS, {"receipt": forged}).status_code == 422
+    assert api.post(EVENTS, {"receipt": receipt}).status_code == 201
+
+
+def test_answers_that_no_event_is_booked_from_do_not_scan(api, monkeypatch):
+    def scan(*_: object) -> None:
+        raise AssertionError("scanned")
+
+    monkeypatch.setattr(type(api.served.attributor._rows.searcher), "scores", scan)
+    ask = api.served.client.post
+    for more in ({}, {"shares": True}, {"shares": True, "members": True, "owners_limit": 2}):
+        assert ask("/v1/indexes/fake/attributions", json=QUERY | more).status_code == 200
+    assert ask("/v1/indexes/fake/shares", json=QUERY).status_code == 200
 
 
 def test_a_key_of_its_own_is_needed(api):

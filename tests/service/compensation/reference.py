@@ -42,6 +42,7 @@ def event(scores, units=(0, 1, 2), **changes):
         "members": members(units),
         "scale": 40,
         "scores": {owner: tuple(row) for owner, row in scores.items()},
+        "works": {},
     }
     values |= changes
     content = ReceiptContent(**{name: values[name] for name in ReceiptContent.model_fields})

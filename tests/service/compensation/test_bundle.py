@@ -31,6 +31,7 @@ def test_a_bundle_is_right_and_its_changes_are_found(sqlite_books):
     assert bundle_findings(read) == bundle_findings(read, [KEY.public]) == []
     forged = read.events[0].scores | {"ash": (90, 91, 89)}
     assert "signature of a known key" in bundle_findings(changed(read, scores=forged))[0]
+    assert "signature of a known key" in bundle_findings(changed(read, works={"ash": (("x", 9),)}))[0]
     assert "not the event that the statement names" in bundle_findings(changed(read, weight=9))[0]
     fewer = read.model_copy(update={"events": read.events[1:]})
     assert bundle_findings(fewer) == ["statement: its events are not those of the bundle"]

@@ -190,7 +190,7 @@ SAMPLES = {
         "party_labels": [{"label": "ä party", "party": "p" * 16, "sequence": 1}],
         "party_details": [{"party": "p" * 16, "revision": 1, "salt": "s", "document": "{}"}],
     },
-    "0012_answers": {
+    "0014_answers": {
         "recorded_answers": [
             {
                 "id": "a" * 32,
@@ -204,6 +204,37 @@ SAMPLES = {
                 "answer": '{"text": "ä"}',
             }
         ],
+    },
+    "0012_payouts": {
+        "payout_confirmations": [
+            {
+                "run_id": "r" * 32,
+                "sequence": 1,
+                "reference": "B 1",
+                "reference_key": "b1",
+                "value_date": "2026-01-31",
+                "person": "grace",
+                "at": MOMENT,
+                "key_id": "k" * 12,
+            }
+        ],
+    },
+    "0013_consents": {
+        "consents": [
+            {
+                "sequence": 1,
+                "line": 1,
+                "owner": "ä",
+                "index_name": "fake",
+                "work": None,
+                "version": None,
+                "status": "prohibited",
+                "since": MOMENT,
+                "source": "ä",
+                "person": "ada",
+                "at": MOMENT,
+            }
+        ]
     },
 }
 

@@ -291,6 +291,7 @@ def test_rows_are_only_added(books):
     books.posted(books.draft())
     books.end_hold(books.hold("ash"))
     books.roster({"ash": 1})
+    books.consent(owner="oak", work="17", version="v")
     for table in APPEND_ONLY:
         column = list(table.columns)[-1].name
         for statement in (f"UPDATE {table.name} SET {column} = {column}", f"DELETE FROM {table.name}"):

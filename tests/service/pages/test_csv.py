@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from byline.errors import DatabaseUnavailable
@@ -33,7 +34,7 @@ def test_the_ledgers_file_has_every_entry(serve):
 
 
 def test_a_file_without_rows_has_its_head(served):
-    assert served.client.get("/compensation/ledger.csv").text.startswith("sequence,line,run")
+    assert served.client.get("/compensation/ledger.csv").text.startswith("\ufeffsequence,line,run")
     assert served.client.get("/compensation/ledger.csv").text.count("\n") == 1
 
 
@@ -43,7 +44,7 @@ def test_a_failure_in_the_middle_breaks_the_file_off():
         raise DatabaseUnavailable("gone")
 
     async def app(scope, receive, send):
-        response = await csv_stream("x", ("a", "b"), pages())
+        response = await csv_stream(Request(scope), "x", ("a", "b"), pages())
         await response(scope, receive, send)
 
     with pytest.raises(DatabaseUnavailable):
@@ -56,7 +57,7 @@ def test_a_failure_with_the_first_page_is_a_failure():
         yield []
 
     async def app(scope, receive, send):
-        await csv_stream("x", ("a", "b"), pages())
+        await csv_stream(Request(scope), "x", ("a", "b"), pages())
 
     with pytest.raises(DatabaseUnavailable):
         TestClient(app).get("/")

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from starlette.requests import Request
 
 from byline_service.pages import formats
 from byline_service.pages.csv import csv_response
@@ -51,5 +52,6 @@ def test_what_is_written_is_escaped():
 
 
 def test_cells_of_a_file_are_never_formulas():
-    written = csv_response("x", ("owner", "n"), [("=1+1", -2), ("a,b", None)]).body.decode()
-    assert written == 'owner,n\r\n\'=1+1,-2\r\n"a,b",\r\n'
+    request = Request({"type": "http", "headers": []})
+    written = csv_response(request, "x", ("owner", "n"), [("=1+1", -2), ("a,b", None)]).body.decode()
+    assert written == '\ufeffowner,n\r\n\'=1+1,-2\r\n"a,b",\r\n'

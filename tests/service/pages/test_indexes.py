@@ -68,7 +68,7 @@ def test_files_have_what_the_charts_show(pages):
     def read(name):
         response = pages.get(f"/indexes/fake/{name}.csv")
         assert response.headers["content-type"].startswith("text/csv")
-        return list(csv.reader(io.StringIO(response.text)))
+        return list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
 
     assert read("owners")[1] == ["owner 0", "67", "MIT"]
     assert read("licenses") == [["license", "examples"], ["MIT", "200"]]

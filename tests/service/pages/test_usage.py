@@ -38,7 +38,7 @@ def test_others_see_no_audit_log_and_their_own_usage(served):
 def test_the_file_has_the_apis_rows(served):
     response = served.client.get("/usage.csv")
     assert response.headers["content-type"].startswith("text/csv")
-    rows = list(csv.reader(io.StringIO(response.text)))
+    rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))
     assert rows[0] == ["day", "key_id", "index", "requests", "queries", "milliseconds"]
     assert len(rows) - 1 == len(served.client.get("/v1/usage").json()["data"])
 

@@ -23,6 +23,9 @@ CROSS_FIELD = (
     "place_hold",
     "end_hold",
     "record_party",
+    "prepare_payout",
+    "confirm_payout",
+    "record_consents",
 )
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another
@@ -33,6 +36,7 @@ PAGED = (
     "list_aliases",
     "list_audit",
     "list_balances",
+    "list_consents",
     "list_events",
     "list_examples",
     "list_holds",
@@ -43,6 +47,7 @@ PAGED = (
     "list_owner_statements",
     "list_owners",
     "list_parties",
+    "list_payouts",
     "list_persons",
     "list_policies",
     "list_rosters",

@@ -77,6 +77,8 @@ def bodies(known: Known) -> dict[str, bytes]:
             "revise_policy": POLICY | {"minimum_quality": {"metric": "lds", "least": 0.1}, "floor": 5},
             "place_hold": HOLD,
             "end_hold": {"reason": "settled"},
+            "prepare_payout": {"policy": POLICY["name"], "amounts": {"a": 1}},
+            "confirm_payout": {"reference": "B 1", "value_date": "2026-04-03"},
             "draft_run": {"draft": ALLOCATION | {"period": "2020-01-01"}},
         }.items()
     }

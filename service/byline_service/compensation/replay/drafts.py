@@ -15,12 +15,15 @@ from byline_service.compensation.drafting import (
 )
 from byline_service.compensation.event import Event
 from byline_service.compensation.journal import Record, RunDrafted
+from byline_service.compensation.payouts import WantedPayout, draft_payout
 from byline_service.compensation.period_events import PeriodEvents, Search, period_events
 from byline_service.compensation.replay.ledger import ReplayedLedger, Stamp
+from byline_service.compensation.replay.payouts import replayed_dues
 from byline_service.compensation.rosters import Roster
 from byline_service.compensation.runs import Run, carried_of
 from byline_service.compensation.statements import (
     AllocationStatement,
+    PayoutStatement,
     ReleaseStatement,
     ReversalStatement,
     Statement,
@@ -73,6 +76,13 @@ def _recomputed(
         wanted = Release(account=statement.account, reason=statement.reason, amounts=amounts)
         in_force = book.restrictions(record.sequence - 1)
         return draft_release(statement.policy, wanted, book.balances(name), in_force)
+    if isinstance(statement, PayoutStatement):
+        wanted_payout = WantedPayout(
+            amounts={line.owner: line.amount for line in statement.lines},
+            payees={line.owner: line.payee for line in statement.lines if line.payee is not None},
+        )
+        in_force = book.restrictions(record.sequence - 1)
+        return draft_payout(statement.policy, wanted_payout, replayed_dues(book, name), in_force)
     if statement.basis >= record.sequence:
         raise InvalidInput("the run was drafted on later records")
     require_finished(period_named(statement.policy.period, statement.period), record.at)

@@ -7,17 +7,19 @@ tables beside the journal must have the same events, runs and balances.
 from collections.abc import Mapping
 
 from byline.errors import BylineError
+from byline_service.compensation.consents import ConsentsFact
 from byline_service.compensation.event import Event
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.journal import (
     EventBooked,
+    PayoutConfirmed,
     PolicyRevised,
     Record,
     RunDrafted,
     SigningKeyAdded,
 )
 from byline_service.compensation.parties import PartyErased, PartyRecorded
-from byline_service.compensation.replay import drafts, holds, parties, records, steps
+from byline_service.compensation.replay import consents, drafts, holds, parties, payouts, records, steps
 from byline_service.compensation.replay.drafts import events_of
 from byline_service.compensation.replay.ledger import ReplayedLedger
 from byline_service.compensation.rosters import RosterRecorded
@@ -85,9 +87,13 @@ class LedgerReplay:
             drafts.draft(ledger, record, fact, where, events)
         elif isinstance(fact, RosterRecorded):
             records.add_roster(ledger, record, fact)
+        elif isinstance(fact, ConsentsFact):
+            consents.record_consents(ledger, record, fact)
         elif isinstance(fact, HoldPlaced | HoldEnded):
             holds.hold(ledger, record, fact)
         elif isinstance(fact, PartyRecorded | PartyErased):
             parties.read_party(ledger, record, fact)
+        elif isinstance(fact, PayoutConfirmed):
+            payouts.confirm(ledger, record, fact, where)
         else:
             steps.step(ledger, record, fact, where)

@@ -2,9 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from byline.errors import InvalidInput
 from byline_service.compensation.budgets import PeriodRun
+from byline_service.compensation.consents import ConsentBook
 from byline_service.compensation.event import Event
 from byline_service.compensation.holds import HoldBook
 from byline_service.compensation.journal import GENESIS
@@ -50,6 +52,16 @@ class Stamp:
     comment: str | None = None
 
 
+@dataclass(frozen=True)
+class Confirmation:
+    """The bank's statement of a payout."""
+
+    run: str
+    reference: str
+    value_date: date
+    stamp: Stamp
+
+
 @dataclass
 class ReplayedLedger:
     """The state of the ledger after the records that were read."""
@@ -82,19 +94,22 @@ class ReplayedLedger:
     """Owners that ever had a score."""
     reversed: set[str] = field(default_factory=set)
     """Runs that were reversed."""
+    confirmations: dict[str, Confirmation] = field(default_factory=dict)
+    """Unique form of a bank's reference -> the confirmation of a payout."""
     holds: HoldBook = field(default_factory=HoldBook)
     rosters: RosterBook = field(default_factory=RosterBook)
     parties: PartyBook = field(default_factory=PartyBook)
     party_stamps: dict[tuple[str, int], Stamp] = field(default_factory=dict)
     """(id, revision) of a party -> person and time of its record."""
+    consents: ConsentBook = field(default_factory=ConsentBook)
 
     def restrictions(self, basis: int) -> list[Restriction]:
-        """Return the holds that are in force after a record.
+        """Return the holds in force and the missing consents after a record.
 
         Args:
             basis: Sequence of the record.
         """
-        return self.holds.restrictions(basis)
+        return [*self.holds.restrictions(basis), *self.consents.restrictions(basis)]
 
     def balances(self, policy: str, upto: int | None = None) -> dict[AccountKey, int]:
         """Return the balance of each account of a policy.

@@ -10,6 +10,7 @@ from byline_service.compensation.period_events import BookedEvent
 from byline_service.compensation.policy import Policy, require_admitted, require_bookable
 from byline_service.compensation.replay.ledger import ReplayedLedger, Stamp
 from byline_service.compensation.rosters import RosterRecord, RosterRecorded
+from byline_service.compensation.works import works_errors
 from byline_service.signing.keys import PublicKey
 
 
@@ -38,6 +39,8 @@ def book_event(book: ReplayedLedger, record: Record, event: Event, where: str) -
     require_bookable(book.current(), event)
     if any(abs(n) > 1 << BITS for row in event.scores.values() for n in row):
         book.wrong(where, f"a score is larger than 2^{BITS}")
+    for error in works_errors(event):
+        book.wrong(where, error)
     book.owners.update(event.scores)
     if event.reference is not None:
         book.references.setdefault(event.reference, []).append((event.index, record.sequence))

@@ -82,6 +82,8 @@ def _claim(book: ReplayedLedger, record: Record, run: Run) -> None:
         run_taken = book.runs.get(statement.run)
         if run_taken is None:
             raise InvalidInput("the reversed run does not exist")
+        if statement.run in {each.run for each in book.confirmations.values()}:
+            raise InvalidInput("the reversed payout was confirmed by the bank")
         paid = run_taken.statement
     if not isinstance(paid, AllocationStatement):
         return

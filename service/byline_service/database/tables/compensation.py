@@ -4,7 +4,18 @@ Rows are only ever added: a trigger refuses to change or delete one. `byline led
 every table with the journal.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+)
 
 from byline_service.database.tables.common import Moment, metadata
 
@@ -204,6 +215,37 @@ rosters = Table(
 )
 """Recorded owners of index versions. The journal holds their numbers of rows."""
 
+payout_confirmations = Table(
+    "payout_confirmations",
+    metadata,
+    Column("run_id", String(32), ForeignKey("statement_runs.id"), primary_key=True),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("reference", Text, nullable=False),
+    Column("reference_key", Text, nullable=False, unique=True),
+    Column("value_date", Date, nullable=False),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("key_id", String(12)),
+)
+"""Payouts that a bank has confirmed. No two have the same reference."""
+consents = Table(
+    "consents",
+    metadata,
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("owner", Text, nullable=False),
+    Column("index_name", String(64), nullable=False),
+    Column("work", Text),
+    Column("version", String(64)),
+    Column("status", String(10), nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("person", String(100), nullable=False),
+    Column("at", Moment, nullable=False),
+    Index("ix_consents_index_name", "index_name"),
+)
+"""Status of works over time."""
+
 APPEND_ONLY = (
     journal,
     events,
@@ -219,5 +261,7 @@ APPEND_ONLY = (
     rosters,
     parties,
     party_labels,
+    payout_confirmations,
+    consents,
 )
 """All tables, in the order of their creation."""

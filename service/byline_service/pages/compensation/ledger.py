@@ -60,7 +60,7 @@ async def ledger_csv(request: Request, caller: Reading) -> Response:
             after = part.next
 
     head = ("sequence", "line", "run", "policy", "account", "owner", "currency", "amount")
-    return await csv_stream("ledger", head, pages())
+    return await csv_stream(request, "ledger", head, pages())
 
 
 def balanced(balances: Sequence[BalanceDocument]) -> bool:

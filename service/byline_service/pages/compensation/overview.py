@@ -114,7 +114,9 @@ async def periods_csv(request: Request, caller: Reading, policy: PolicyName = No
         for each in posted
         for line in each.lines
     ]
-    return csv_response("periods", ("run", "period", "since", "until", "owner", "currency", "payable"), rows)
+    return csv_response(
+        request, "periods", ("run", "period", "since", "until", "owner", "currency", "payable"), rows
+    )
 
 
 async def waiting_runs(request: Request, caller: Caller) -> list[Waiting]:

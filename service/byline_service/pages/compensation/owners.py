@@ -84,7 +84,9 @@ async def owners_csv(
         for each in found.data:
             amounts = (major(n, found.currency) for n in (each.payable, each.escrow, each.held, each.carried))
             rows.append((each.owner, found.currency, *amounts))
-    return csv_response("owners", ("owner", "currency", "payable", "escrow", "held", "carried"), rows)
+    return csv_response(
+        request, "owners", ("owner", "currency", "payable", "escrow", "held", "carried"), rows
+    )
 
 
 @router.get("/owner")

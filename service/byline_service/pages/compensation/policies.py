@@ -37,7 +37,6 @@ async def policies_page(
         newest=newest,
         terms=sentences(newest) if newest else {},
         history=[(after, changes(before, after)) for before, after in pairwise(revisions)][::-1],
-        first=revisions[0] if revisions else None,
         base=body_of(newest) if newest else None,
         written={
             name: format_minor(getattr(newest, name), newest.currency) for name in ("pool", "budget", "floor")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from byline.api.compensation import PolicyRevision
-from byline_service.compensation.money import format_minor
+from byline_service.pages.formats import plain_amount
 
 FALLBACKS = {
     "refuse": "Events without a reliable attribution are not paid for.",
@@ -42,13 +42,13 @@ def sentences(policy: PolicyRevision) -> dict[str, str]:
     """
 
     def amount(minor: int) -> str:
-        return f"{format_minor(minor, policy.currency)} {policy.currency}"
+        return f"{plain_amount(minor, policy.currency)} {policy.currency}"
 
     certain = (
         f"An owner gets at once what is certain at {policy.confidence / 10:g} %. The rest waits in escrow."
         if policy.confidence is not None
-        else f"An owner gets at once the share less {(policy.multiplier or 0) / 10_000:g} standard errors. The rest waits "
-        "in escrow."
+        else f"An owner gets at once the share less {(policy.multiplier or 0) / 10_000:g} standard errors. "
+        "The rest waits in escrow."
     )
     divided = (
         f"Each {policy.period}, {amount(policy.pool)} are divided over its events by weight."

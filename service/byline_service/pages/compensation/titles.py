@@ -30,6 +30,8 @@ def run_title(run: RunDocument) -> str:
     drafted = day_title(datetime.fromisoformat(run.drafted_at).date())
     if run.kind == "release":
         return f"{_released(run)}, {drafted}"
+    if run.kind == "payout":
+        return f"Payout, {drafted}"
     if run.period is None:
         return f"Reversal of a release, {drafted}"
     title = period_title(run.period)

@@ -23,6 +23,21 @@ def test_a_changed_event_has_no_signature() -> None:
     assert journal.found == ["the event does not have the signature of a known key"]
 
 
+def test_changed_works_have_no_signature_and_impossible_ones_are_named() -> None:
+    journal = Journal()
+    journal.begin()
+    booked = event({"a": (1, 2, 3)}, works={"a": (("x", 9), ("y", -4))})
+    journal.write(booked)
+    assert journal.found == []
+    other = event({"a": (1, 2, 3)}, works={"a": (("x", 9), ("y", -4))})
+    journal.write(other.model_copy(update={"works": {"a": (("x", 9), ("z", -4))}}))
+    journal.write(event({"a": (1, 2, 3)}, works={"b": (("x", 9),)}))
+    assert journal.found == [
+        "the event does not have the signature of a known key",
+        "a work is of an owner without a score",
+    ]
+
+
 def test_a_key_is_added_once() -> None:
     journal = Journal()
     journal.begin()

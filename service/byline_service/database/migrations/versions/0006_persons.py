@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from byline.skeletons import skeletons
+from byline.names.skeletons import skeletons
 from byline_service.database.migrations.append_only import append_only, drop_append_only
 
 revision = "0006_persons"

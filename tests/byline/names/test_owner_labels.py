@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
-from byline.api.owner_labels import OwnerSpellings, owner_label
 from byline.errors import InvalidInput
+from byline.names.owner_labels import OwnerSpellings, owner_label
 
 
 @pytest.mark.parametrize(

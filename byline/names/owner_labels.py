@@ -5,7 +5,7 @@ import unicodedata
 from collections import defaultdict
 
 from byline.errors import InvalidInput
-from byline.skeletons import IGNORABLE, skeletons
+from byline.names.skeletons import IGNORABLE, skeletons
 
 _NAMED = 3
 """Labels that a notice names at most."""

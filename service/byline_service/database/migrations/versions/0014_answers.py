@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012_answers"
-down_revision = "0011_parties"
+revision = "0014_answers"
+down_revision = "0013_consents"
 branch_labels = None
 depends_on = None
 

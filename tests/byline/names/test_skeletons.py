@@ -2,7 +2,7 @@
 
 import pytest
 
-from byline.skeletons import script_of, skeleton, skeletons
+from byline.names.skeletons import script_of, skeleton, skeletons
 
 
 @pytest.mark.parametrize(

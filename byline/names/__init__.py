@@ -1,0 +1,1 @@
+"""Names of persons and owners: one spelling for each, and those that look alike."""

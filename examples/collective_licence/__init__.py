@@ -1,0 +1,1 @@
+"""A collective licence from index to payment."""
