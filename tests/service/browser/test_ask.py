@@ -24,7 +24,7 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(visit):
     expect(page.get_by_role("status")).to_have_text("4 training points found.")
     assert page.locator(".card").count() == 4
     assert "<script>alert(" in page.locator(".card").first.inner_text()
-    assert page.locator("main script, main img").count() == 0
+    assert page.locator("main script, main img:not(.thumbnail[src^='/v1/indexes/fake/images/'])").count() == 0
     assert "Measured: LDS <b> .50 (.46 to .53), 100 queries" in page.locator(".trust").inner_text()
     page.goto(page.url.replace("target=loss", "target=margin"))
     page.locator(".card").first.wait_for()
@@ -170,6 +170,7 @@ def test_the_button_lies_below_the_fields_and_covers_none(visit):
     page = visit("/")
     page.set_viewport_size({"width": 1280, "height": 500})
     page.get_by_text("Options").click()
+    page.locator("#filters summary").click()
     fields, button = page.locator(".asked").bounding_box(), page.locator("#ask").bounding_box()
     assert fields["y"] + fields["height"] <= button["y"]
     assert button["y"] + button["height"] <= 500, "it is in sight however many fields there are"
