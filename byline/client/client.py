@@ -6,6 +6,7 @@ from byline.client import holds as holds_
 from byline.client import indexes as indexes_
 from byline.client import parties as parties_
 from byline.client import payouts as payouts_
+from byline.client import rights as rights_
 from byline.client import versions as versions_
 from byline.client.asynchronous import AsyncBase
 from byline.client.methods import Listing, Method
@@ -21,6 +22,7 @@ class _Methods:
     coverage = Method(indexes_.coverage)
     example = Method(indexes_.example)
     examples = Listing(indexes_.examples)
+    image = Method(indexes_.image)
     owners = Listing(indexes_.owners)
     self_influence = Listing(indexes_.self_influence)
 
@@ -64,6 +66,8 @@ class _Methods:
     policy = Listing(compensation.policy)
     record_roster = Method(compensation.record_roster)
     rosters = Listing(compensation.rosters)
+    revise_rights = Method(rights_.revise_rights)
+    rights = Method(rights_.rights)
     record_party = Method(parties_.record_party)
     parties = Listing(parties_.parties)
     party = Method(parties_.party)
@@ -86,6 +90,7 @@ class _Methods:
     statement = Method(compensation.statement)
     statement_csv = Method(compensation.statement_csv)
     statement_pdf = Method(compensation.statement_pdf)
+    line_events = Listing(compensation.line_events)
     owner_accounts = Listing(compensation.owner_accounts)
     owner_statements = Listing(compensation.owner_statements)
     ledger = Listing(compensation.ledger)
@@ -95,6 +100,8 @@ class _Methods:
     confirm_payout = Method(payouts_.confirm_payout)
     payout = Method(payouts_.payout)
     payouts = Listing(payouts_.payouts)
+    payout_csv = Method(payouts_.payout_csv)
+    payout_transfer = Method(payouts_.payout_transfer)
 
     caller = Method(accounts.caller)
     keys = Listing(accounts.keys)

@@ -31,6 +31,7 @@ from byline.api.statements import (
     StatementDocument,
     VerificationDocument,
 )
+from byline.api.works import LineEvent
 from byline.client import indexes
 from byline.client.attributions import Payload
 from byline.client.calls import Body, Call, Flow, JsonBody, Pages, document, get, one, path_of
@@ -349,6 +350,18 @@ def statement_csv(run: str, owner: str | None = None) -> Flow[str]:
         owner: Name of an owner, to select their line.
     """
     return get(f"{path_of('statements', run)}.csv", _text_of, _of_owner(owner))
+
+
+def line_events(run: str, owner: str, page_size: int | None = None) -> Pages[LineEvent]:
+    """Iterate over the events behind an owner's line of a run, each with the owner's strongest works.
+
+    Args:
+        run: Id of the run.
+        owner: Name of the owner.
+        page_size: Number of events to fetch at a time.
+    """
+    path = path_of("statements", run, "owners", owner)
+    return Pages(path=path, document=Page[LineEvent], page_size=page_size)
 
 
 def owner_accounts(

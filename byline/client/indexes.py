@@ -71,6 +71,16 @@ def examples(index: str, page_size: int | None = None) -> Pages[ExampleRow]:
     return Pages(path=path_of("indexes", index, "examples"), document=Page[ExampleRow], page_size=page_size)
 
 
+def image(index: str, example: str) -> Flow[bytes]:
+    """Read the thumbnail of a training point: a PNG of at most 96 x 96 pixels.
+
+    Args:
+        index: Name of the index.
+        example: Id of the training point.
+    """
+    return get(path_of("indexes", index, "images", example), bytes)
+
+
 def owners(index: str, page_size: int | None = None) -> Pages[OwnerInfo]:
     """Iterate over the owners, ordered by name.
 

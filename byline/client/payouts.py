@@ -56,3 +56,21 @@ def payouts(page_size: int | None = None) -> Pages[PayoutDocument]:
         page_size: Number of payouts to fetch at a time.
     """
     return Pages(path=path_of("payouts"), document=Page[PayoutDocument], page_size=page_size)
+
+
+def payout_csv(run: str) -> Flow[bytes]:
+    """Read the transfers of a payout as CSV for a spreadsheet.
+
+    Args:
+        run: Id of the payout.
+    """
+    return get(f"{path_of('payouts', run)}.csv", bytes)
+
+
+def payout_transfer(run: str) -> Flow[bytes]:
+    """Read a posted payout as a credit transfer for a bank: XML, pain.001.001.03.
+
+    Args:
+        run: Id of the payout.
+    """
+    return get(f"{path_of('payouts', run)}.xml", bytes)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from byline.api.holds import HoldBody, Subject
+from byline.api.parties import PartyBody
 from byline.api.payouts import ConfirmationBody
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.consents import Consent, ConsentsFact
@@ -20,6 +21,7 @@ from byline_service.ledger import (
 )
 from byline_service.ledger.booking import book_event, revise_policy
 from byline_service.ledger.heads import Head
+from byline_service.ledger.party_records import record_party
 from byline_service.ledger.verify import verify
 from tests.service.compensation.reference import KEY, event, policy
 from tests.service.databases import UsedDatabase
@@ -86,6 +88,10 @@ class Books:
             source="a letter",
         )
         return self.do(consent_queries.record, ConsentsFact(consents=(made,)))
+
+    def party(self, name):
+        """Record a party."""
+        return self.do(record_party, PartyBody(name=name))
 
     def end_hold(self, hold_id, person="grace"):
         return self.do(holding.end, hold_id, "agreed", person=person)

@@ -1,5 +1,6 @@
 """Thumbnails of training points. A caller sees those of the training points that it sees."""
 
+import asyncio
 import hashlib
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from byline.api.thumbnails import MEDIA_TYPE
 from byline.errors import NotFound
 from byline_service.api.indexes import NARROWED, visible_example
 from byline_service.http.problems import problem_responses
+from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/indexes", tags=["Indexes"])
 HEADERS = {
@@ -30,7 +32,7 @@ IMAGE: dict[int | str, dict[str, Any]] = {
     responses=IMAGE | {304: {"description": "The caller has this image"}} | problem_responses(404, 422),
     dependencies=NARROWED,
 )
-def get_image(
+async def get_image(
     request: Request,
     name: str,
     example_id: str,
@@ -40,11 +42,14 @@ def get_image(
 ) -> Response:
     """Return the thumbnail of a training point: a PNG of at most 96 x 96 pixels.
 
-    The id may hold slashes. The `ETag` is a digest of the image.
+    Images of works without consent are not returned. The id may hold slashes. The `ETag` is a digest of the image.
     """
-    index, row, _ = visible_example(request, name, example_id)
+    index, row, example = await asyncio.to_thread(visible_example, request, name, example_id)
+    service: AppState = request.app.state.service
+    served = service.versions.pin(request.scope, name).attributor
+    withheld = await service.consents.withheld(served.name, index.version)
     image = index.examples.images([row]).get(row)
-    if image is None:
+    if image is None or withheld.hides(example):
         raise NotFound(
             "expected an example with a thumbnail, this one has none: set Example.image in the Task"
         )

@@ -12,7 +12,6 @@ from byline.api.owner_accounts import (
     OwnerStatement,
 )
 from byline.api.page import Page
-from byline.api.statements import StatementLine
 from byline.errors import NotFound
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
@@ -21,7 +20,7 @@ from byline_service.http.pagination import After, Limit, Number, cursor, cut, pl
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import owner_queries, policy_queries
 from byline_service.ledger.owner_search import matching
-from byline_service.ledger.statement_documents import run_document
+from byline_service.ledger.statement_documents import run_document, statement_lines
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1", tags=["Compensation"])
@@ -87,11 +86,12 @@ async def list_owner_statements(
     (last,) = place_of(after, tuple[Number]) or (None,)
     async with service.database.read() as reading:
         found = await owner_queries.lines_of_owner(reading, owner, last, limit + 1)
-    shown, following = cut(found, limit, lambda row: (row[0].sequence,))
-    lines = [
-        OwnerStatement(
-            run=run_document(run, warned=caller.owners is None), line=StatementLine(**line.model_dump())
-        )
-        for run, line in shown
-    ]
+        shown, following = cut(found, limit, lambda row: (row[0].sequence,))
+        lines = [
+            OwnerStatement(
+                run=run_document(run, warned=caller.owners is None),
+                line=(await statement_lines(reading, run, [line]))[0],
+            )
+            for run, line in shown
+        ]
     return Page[OwnerStatement].of(lines, following)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from byline.api.accounts import Scope
@@ -44,12 +44,22 @@ async def record_party(request: Request, caller: Administrator) -> PartyDocument
 
 
 @router.get("", operation_id="list_parties", responses=problem_responses(422), dependencies=NARROWED)
-async def list_parties(request: Request, after: After = None, limit: Limit = 100) -> Page[PartyDocument]:
+async def list_parties(
+    request: Request,
+    after: After = None,
+    limit: Limit = 100,
+    owner: Annotated[
+        str | None, Query(max_length=1000, description="Name or alias of the only party")
+    ] = None,
+) -> Page[PartyDocument]:
     """List the parties by name."""
     service: AppState = request.app.state.service
     caller, place = caller_of(request), place_of(after, tuple[Text])
+    if owner is not None:
+        caller.require_owner(owner)
+    owners = caller.owners if owner is None else {owner}
     async with service.database.read() as reading:
-        found = await party_queries.page(reading, caller.owners, place[0] if place else None, limit + 1)
+        found = await party_queries.page(reading, owners, place[0] if place else None, limit + 1)
     shown, following = cut(found, limit, lambda each: (each.party.name,))
     return Page[PartyDocument].of([_document(each, caller) for each in shown], following)
 

@@ -128,7 +128,9 @@ def allocate(
         doubted = bool(policy.doubts(event))
         for key, count in parts_under(policy, event, by_version).items():
             all_held = doubted and policy.fallback == "hold"
-            held = 0 if len(key) == 1 else all_held or restrictions.part(key[1], event)
+            held = (
+                0 if len(key) == 1 else all_held or restrictions.part(key[1], event, attributed=not doubted)
+            )
             pool.pay(key, event.weight * count, held)
     return divided(policy, min(wanted, policy.budget if left is None else left), pool, carried, restrictions)
 

@@ -19,6 +19,7 @@ from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.holds import HoldEnded, HoldPlaced
 from byline_service.compensation.parties import PartyErased, PartyRecorded
 from byline_service.compensation.policy import Policy
+from byline_service.compensation.rights import RightsRevised
 from byline_service.compensation.rosters import RosterRecorded
 from byline_service.compensation.statements import Statement
 from byline_service.compensation.timestamps import TimestampText
@@ -122,7 +123,8 @@ Fact = Annotated[
     | HoldEnded
     | PartyRecorded
     | PartyErased
-    | PayoutConfirmed,
+    | PayoutConfirmed
+    | RightsRevised,
     Field(discriminator="kind"),
 ]
 """Content of a record."""

@@ -16,6 +16,7 @@ from byline.api.holds import Subject
 from byline_service.compensation.event import Event, Stored
 from byline_service.compensation.rosters import Roster
 from byline_service.compensation.timestamps import TimestampText
+from byline_service.compensation.works import largest_part
 
 RestrictionKind = Literal["hold", "dispute", "prohibited", "expired"]
 
@@ -63,17 +64,21 @@ class Restrictions:
         """Return whether all amounts of an owner are held."""
         return any(one.whole for one in self._by_owner.get(owner, ()))
 
-    def part(self, owner: str, event: Event) -> Fraction:
+    def part(self, owner: str, event: Event, *, attributed: bool = True) -> Fraction:
         """Return the part of an owner's amount from an event that is held.
 
-        A work's own part of the amount is not known, so a hold of a work holds the owner's whole amount from the event.
+        Restricted works hold the largest part of the share that they can have. Without attribution they hold all of it.
 
         Args:
             owner: The owner.
             event: The event.
+            attributed: Whether the amount follows the event's scores.
         """
-        covering = self._covering(owner, event.index, event.version, event.booked_at)
-        return Fraction(any(True for _ in covering))
+        covering = list(self._covering(owner, event.index, event.version, event.booked_at))
+        works = {one.subject.work for one in covering}
+        if not covering or None in works or not attributed:
+            return Fraction(bool(covering))
+        return largest_part(event, owner, {work for work in works if work is not None})
 
     def pool_part(self, owner: str, roster: Roster, end: str) -> Fraction:
         """Return the part of an owner's amount from a training pool that is held.

@@ -4,7 +4,8 @@ A work's integer is its score summed over the members, on the scale of the event
 rest of the owner's sum, so works and rest add up to it exactly.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from fractions import Fraction
 from itertools import pairwise
 from math import ldexp
 
@@ -40,6 +41,28 @@ def rest_of(content: ReceiptContent, owner: str) -> int:
         owner: An owner with scores.
     """
     return sum(content.scores[owner]) - sum(n for _, n in content.works.get(owner, ()))
+
+
+def largest_part(content: ReceiptContent, owner: str, works: Collection[str]) -> Fraction:
+    """Return the largest part of an owner's share that some works can have.
+
+    A named work has its score. A work that is not named has at most the smallest named one, and 0 if there was room for it.
+
+    Args:
+        content: The receipt's content, or the event.
+        owner: The owner.
+        works: Ids of the works.
+
+    Returns:
+        A part of at most 1. It is 1 if the event names none of the owner's works.
+    """
+    named = dict(content.works.get(owner, ()))
+    whole = sum(content.scores.get(owner, ()))
+    if not named or whole <= 0:
+        return Fraction(1)
+    unnamed = 0 if len(named) < TOP_WORKS else min(map(abs, named.values()))
+    most = sum(max(named[work], 0) if work in named else unnamed for work in works)
+    return min(Fraction(1), Fraction(most, whole))
 
 
 def works_errors(content: ReceiptContent) -> list[str]:

@@ -11,7 +11,7 @@ from byline_service.compensation.runs import lines_of
 from byline_service.compensation.statements import ReversalStatement
 from byline_service.compensation.timestamps import parse_timestamp
 from byline_service.database.tables import compensation as tables
-from byline_service.ledger import consent_queries, hold_queries, roster_queries
+from byline_service.ledger import consent_queries, hold_queries, rights_queries, roster_queries
 from byline_service.ledger.statement_queries import division_columns
 
 Row = Mapping[str, Any]
@@ -42,6 +42,7 @@ def expected_rows(book: ReplayedLedger) -> dict[Table, dict[tuple[Any, ...], Row
         tables.parties: _parties(book),
         tables.party_labels: _party_labels(book),
         tables.payout_confirmations: _confirmations(book),
+        tables.rights_tables: _rights_tables(book),
     }
     return {
         table: {tuple(row[column.name] for column in table.primary_key.columns): row for row in rows}
@@ -103,6 +104,12 @@ def _confirmations(book: ReplayedLedger) -> Iterable[Row]:
             "at": parse_timestamp(each.stamp.at),
             "key_id": each.stamp.key,
         }
+
+
+def _rights_tables(book: ReplayedLedger) -> Iterable[Row]:
+    for revisions in book.rights.revisions.values():
+        for sequence, table in revisions:
+            yield rights_queries.row_of(sequence, table)
 
 
 def _policies(book: ReplayedLedger) -> Iterable[Row]:

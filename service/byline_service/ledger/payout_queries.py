@@ -50,17 +50,22 @@ async def dues(transaction: Connection, policy: str) -> dict[str, Due]:
     )
 
 
-async def receivables_before(transaction: Connection, run: RunRow) -> dict[str, int]:
+async def receivables_before(
+    transaction: Connection, run: RunRow, owner: str | None = None
+) -> dict[str, int]:
     """Return what the owners of a run's policy owed before it was posted. Before the posting, what they owe now.
 
     Args:
         transaction: An open transaction.
         run: The run.
+        owner: The only owner. None for all.
     """
     step, entry = run_steps.c, ledger_entries.c
     posted = select(step.sequence).where(step.run_id == run.id, step.step == "posting").scalar_subquery()
     total = func.sum(entry.amount)
     chosen = select(entry.owner, total).where(entry.policy == run.policy, entry.account == "payable")
+    if owner is not None:
+        chosen = chosen.where(entry.owner == owner)
     if run.state == "posted":
         chosen = chosen.where(entry.sequence < posted)
     found = await transaction.execute(chosen.group_by(entry.owner).having(total < 0))

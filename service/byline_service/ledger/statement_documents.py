@@ -15,6 +15,7 @@ from byline.api.statements import (
 )
 from byline.errors import NotFound
 from byline_service.accounts.scopes import Caller
+from byline_service.compensation.allocation import Line
 from byline_service.compensation.money import format_minor, minor_digits
 from byline_service.compensation.payouts import netted
 from byline_service.compensation.run_warnings import in_words
@@ -84,12 +85,24 @@ async def read_statement(
     if caller.owners is not None and (row.state != "posted" or not lines):
         raise NotFound("expected the id of a posted run with a line of an owner that this key sees")
     hands = [] if caller.owners is not None else await hands_of(reading, row)
-    owing = await payout_queries.receivables_before(reading, row)
-    shown = [
+    shown = await statement_lines(reading, row, lines)
+    return _document(row, run, hands, shown, whole=owners is None, all_events=caller.owners is None)
+
+
+async def statement_lines(reading: Connection, row: RunRow, lines: Sequence[Line]) -> list[StatementLine]:
+    """Describe lines of a run, with the part of each that pays a receivable back.
+
+    Args:
+        reading: An open transaction.
+        row: Row of the run.
+        lines: Lines of the run.
+    """
+    only = lines[0].owner if len(lines) == 1 else None
+    owing = await payout_queries.receivables_before(reading, row, only)
+    return [
         StatementLine(netted=netted(line.payable, owing.get(line.owner, 0)), **line.model_dump())
         for line in lines
     ]
-    return _document(row, run, hands, shown, whole=owners is None, all_events=caller.owners is None)
 
 
 def _document(

@@ -5,6 +5,9 @@ import re
 
 import torch
 
+from byline.api.consents import ConsentRow
+from byline.api.holds import HoldBody
+from byline.api.parties import PartyBody
 from byline.api.receipts import Receipt
 from byline.client import (
     AllocationBody,
@@ -16,7 +19,11 @@ from byline.client import (
     accounts,
     attributions,
     compensation,
+    consents,
+    holds,
     indexes,
+    parties,
+    payouts,
     versions,
 )
 from byline.client.calls import Pages
@@ -29,10 +36,17 @@ GIVEN = {
     "feature": [1.0],
     "tensors": {"c0/w": torch.zeros(1)},
     "draft": AllocationBody(kind="allocation", policy="some"),
+    "value_date": "2026-04-03",
     "receipt": Receipt.model_construct(),
     "wanted": NewKeyBody(name="some", person="Ada", scopes=[Scope.READ]),
 }
-MODULES = (accounts, attributions, compensation, indexes, versions)
+BODIES = {
+    compensation.revise_policy: {"policy": PolicyBody(name="some", currency="EUR", pool=1)},
+    consents.record_consents: {"consents": [ConsentRow.model_construct(owner="some")]},
+    holds.place_hold: {"hold": HoldBody.model_construct(reason="some")},
+    parties.record_party: {"party": PartyBody(name="some")},
+}
+MODULES = (accounts, attributions, compensation, consents, holds, indexes, parties, payouts, versions)
 
 
 def public(kind):
@@ -46,9 +60,7 @@ def first_call(build):
         for name, parameter in inspect.signature(build).parameters.items()
         if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
     }
-    if build is compensation.revise_policy:
-        arguments["policy"] = PolicyBody(name="some", currency="EUR", pool=1)
-    built = build(**arguments)
+    built = build(**(arguments | BODIES.get(build, {})))
     return built.page("x") if isinstance(built, Pages) else next(built)
 
 

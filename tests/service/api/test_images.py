@@ -60,3 +60,13 @@ def test_an_owners_key_sees_its_own_images_alone(served):
     refused = [r for r in range(0, 40, 4) if served.client.get(address(r), headers=key).status_code == 403]
     tag = served.client.get(address(refused[0])).headers["etag"]
     assert served.client.get(address(refused[0]), headers={**key, "If-None-Match": tag}).status_code == 403
+
+
+def test_the_image_of_a_work_without_consent_is_not_found(api):
+    assert api.get(address(8)).status_code == 200
+    example = api.get(f"/v1/indexes/fake/examples/{ID.format(8)}").json()["example"]
+    row = {"owner": example["owner"], "index": "fake", "work": example["id"], "status": "prohibited"}
+    body = {"consents": [row | {"since": "2020-03-01T00:00:00Z", "source": "letter"}]}
+    assert api.post("/v1/consents", body).status_code == 201
+    api.served.app.state.service.consents.clock = lambda: 1e12
+    assert api.get(address(8)).status_code == 404

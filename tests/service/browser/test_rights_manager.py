@@ -120,7 +120,9 @@ def test_axe_finds_nothing_on_any_of_these_pages(visit, served):
         "/compensation/owner?owner=owner+1",
         "/compensation/compare",
         "/compensation/policies",
+        "/compensation/parties",
         "/compensation/holds",
+        "/compensation/payouts",
         "/compensation/keys",
         f"/compensation/runs/{served.runs.april}",
     ):

@@ -61,7 +61,7 @@ def test_the_events_of_one_index_are_held_in_proportion():
     assert bound["ash"].payable == free["ash"].payable - bound["ash"].held
 
 
-def test_a_work_holds_the_whole_amount_of_the_events_of_its_index():
+def test_a_work_holds_the_whole_amount_of_events_that_name_no_works():
     _, of_index = both(restriction("ash", index="shapes"))
     _, of_work = both(restriction("ash", index="shapes", work="17"))
     assert of_work == of_index
@@ -91,3 +91,41 @@ def test_restrictions_are_named_in_the_order_of_their_ids():
     assert [each.subject.owner for each in known.about(["birch", "ash", "oak"])] == ["ash", "ash", "birch"]
     assert known.whole("ash")
     assert not known.whole("oak")
+
+
+WORKS = {"ash": (("1", 40), ("2", -30), ("3", 20), ("4", 10), ("5", 9))}
+NAMED = event({"ash": (30, 31, 29), "birch": (60, 55, 62)}, works=WORKS)
+
+
+class TestWorks:
+    def held(self, *works, **more):
+        found = Restrictions([restriction("ash", index="digits", work=work) for work in works])
+        return found.part("ash", NAMED, **more)
+
+    def test_a_named_work_holds_its_part_of_the_share(self):
+        assert self.held("1") == Fraction(40, 90)
+        assert self.held("1", "3") == Fraction(60, 90)
+
+    def test_a_work_that_lowers_the_share_holds_nothing(self):
+        assert self.held("2") == 0
+
+    def test_a_work_that_is_not_named_holds_at_most_the_smallest_named_part(self):
+        assert self.held("x") == Fraction(9, 90)
+        few = event({"ash": (30, 31, 29)}, works={"ash": (("1", 40),)})
+        assert Restrictions([restriction("ash", index="digits", work="x")]).part("ash", few) == 0
+
+    def test_no_part_is_more_than_all(self):
+        assert self.held("1", "3", "4", "5", "x", "y") == 1
+
+    def test_the_whole_amount_is_held_without_attribution_or_with_a_hold_of_all_works(self):
+        assert self.held("1", attributed=False) == self.held("1", None) == 1
+        assert Restrictions().part("ash", NAMED, attributed=False) == 0
+
+    def test_the_division_stays_and_the_work_holds_its_part(self):
+        rules = policy(pool=9_999, multiplier=5_000)
+        free = allocate(rules, [NAMED], {})
+        bound = allocate(
+            rules, [NAMED], {}, None, Restrictions([restriction("ash", index="digits", work="1")])
+        )
+        assert bound.lines[0].held == -(-free.lines[0].earned * 40 // 90)
+        assert bound.lines[0].payable == free.lines[0].earned - bound.lines[0].held

@@ -176,6 +176,11 @@ SAMPLES = {
             }
         ]
     },
+    "0014_rights": {
+        "rights_tables": [
+            {"index_name": "fake", "revision": 1, "sequence": 1, "rows": 2, "sha256": "a" * 64}
+        ],
+    },
     "0011_parties": {
         "parties": [
             {

@@ -292,6 +292,8 @@ def test_rows_are_only_added(books):
     books.end_hold(books.hold("ash"))
     books.roster({"ash": 1})
     books.consent(owner="oak", work="17", version="v")
+    books.party("Ash")
+    books.paid()
     for table in APPEND_ONLY:
         column = list(table.columns)[-1].name
         for statement in (f"UPDATE {table.name} SET {column} = {column}", f"DELETE FROM {table.name}"):

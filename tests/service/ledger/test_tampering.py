@@ -37,6 +37,8 @@ def told(sqlite_books):
     books.end_hold(books.hold("ash", "dispute", index="digits", work="17"))
     books.roster({"ash": 1})
     books.consent(owner="oak", work="17", version="v")
+    books.party("Ash")
+    books.paid()
     books.draft(period="2026-04")
     assert books.verify().findings == []
     connection = sqlite3.connect(books.used.database.url.database, isolation_level=None)

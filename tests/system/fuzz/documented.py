@@ -26,6 +26,7 @@ CROSS_FIELD = (
     "prepare_payout",
     "confirm_payout",
     "record_consents",
+    "revise_rights",
 )
 """Operations whose bodies obey rules that a JSON schema does not say: exactly one of several forms, a number
 of features that the index's recipe sets, limits on their product, an idempotency key that came with another

@@ -22,6 +22,7 @@ from byline_service.compensation.parties import PartyErased, PartyRecorded
 from byline_service.compensation.replay import consents, drafts, holds, parties, payouts, records, steps
 from byline_service.compensation.replay.drafts import events_of
 from byline_service.compensation.replay.ledger import ReplayedLedger
+from byline_service.compensation.rights import RightsRevised
 from byline_service.compensation.rosters import RosterRecorded
 from byline_service.compensation.statements import AllocationStatement
 
@@ -91,7 +92,7 @@ class LedgerReplay:
             consents.record_consents(ledger, record, fact)
         elif isinstance(fact, HoldPlaced | HoldEnded):
             holds.hold(ledger, record, fact)
-        elif isinstance(fact, PartyRecorded | PartyErased):
+        elif isinstance(fact, PartyRecorded | PartyErased | RightsRevised):
             parties.read_party(ledger, record, fact)
         elif isinstance(fact, PayoutConfirmed):
             payouts.confirm(ledger, record, fact, where)

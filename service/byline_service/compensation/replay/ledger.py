@@ -14,6 +14,7 @@ from byline_service.compensation.parties import PartyBook
 from byline_service.compensation.period_events import BookedEvent, Claims
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restriction
+from byline_service.compensation.rights import RightsBook
 from byline_service.compensation.rosters import RosterBook
 from byline_service.compensation.runs import AccountKey, Run
 from byline_service.compensation.statements import Entry
@@ -99,6 +100,7 @@ class ReplayedLedger:
     holds: HoldBook = field(default_factory=HoldBook)
     rosters: RosterBook = field(default_factory=RosterBook)
     parties: PartyBook = field(default_factory=PartyBook)
+    rights: RightsBook = field(default_factory=RightsBook)
     party_stamps: dict[tuple[str, int], Stamp] = field(default_factory=dict)
     """(id, revision) of a party -> person and time of its record."""
     consents: ConsentBook = field(default_factory=ConsentBook)

@@ -202,6 +202,17 @@ party_details = Table(
 )
 """Private details of parties, whose salted digests the journal holds. Their rows can be deleted: not append-only."""
 
+rights_tables = Table(
+    "rights_tables",
+    metadata,
+    Column("index_name", String(64), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", BigInteger, ForeignKey("journal.sequence"), nullable=False, unique=True),
+    Column("rows", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+"""Revisions of the rights tables of indexes. The journal holds their rows."""
+
 rosters = Table(
     "rosters",
     metadata,
@@ -263,5 +274,6 @@ APPEND_ONLY = (
     party_labels,
     payout_confirmations,
     consents,
+    rights_tables,
 )
 """All tables, in the order of their creation."""

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from byline.api.owner_accounts import OwnerSearch
 from byline.errors import NotFound
-from byline_service.api import ledger, owner_accounts
+from byline_service.api import ledger, owner_accounts, parties
 from byline_service.http.pagination import After
 from byline_service.pages.compensation.choice import Reading, choose
 from byline_service.pages.compensation.owner_charts import RunSum, owner_bars, run_columns
@@ -101,6 +101,7 @@ async def owner_page(
     balances, _ = await ledger.all_balances(request, caller, owner=owner)
     if not (lines.data or balances):
         raise NotFound("expected the name of an owner with a line in a posted run, got another one")
+    party = next(iter((await parties.list_parties(request, None, 1, owner)).data), None)
     accounts: dict[str, dict[str, int]] = {}
     for each in balances:
         accounts.setdefault(each.policy, {})[each.account] = each.amount
@@ -115,6 +116,7 @@ async def owner_page(
         here="compensation",
         owner=owner,
         accounts=accounts,
+        party=party,
         currencies={each.policy: (each.currency, each.minor_digits) for each in balances},
         lines=[(each.run, run_title(each.run), each.line) for each in lines.data],
         next=lines.next,

@@ -7,11 +7,26 @@ from byline_service.pages.compensation import (
     ledger,
     overview,
     owners,
+    parties,
+    payouts,
     policies,
     runs,
     start,
     statement_print,
 )
 
-PAGES = (start, overview, owners, runs, compare, policies, holds, ledger, keys, statement_print)
+PAGES = (
+    start,
+    overview,
+    owners,
+    runs,
+    compare,
+    policies,
+    parties,
+    holds,
+    payouts,
+    ledger,
+    keys,
+    statement_print,
+)
 """Modules with a `router`."""

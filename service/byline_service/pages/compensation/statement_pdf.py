@@ -20,6 +20,7 @@ COLUMNS = {
     "earned": "Earned",
     "brought": "Brought forward",
     "payable": "Payable",
+    "netted": "Netted",
     "carried": "Carried forward",
     "escrow": "Escrow",
     "held": "Held",
@@ -31,7 +32,7 @@ EXPLANATION = (
     "behind a hold, a dispute or a missing consent."
 )
 INK, SOFT, LINE = (28, 29, 34), (93, 95, 107), (200, 200, 196)
-MARGIN, WIDTH, NAME_WIDTH, AMOUNT_WIDTH, ROW = 20.0, 170.0, 56.0, 19.0, 5.6
+MARGIN, WIDTH, NAME_WIDTH, AMOUNT_WIDTH, ROW = 20.0, 170.0, 44.0, 18.0, 5.6
 """Millimeters of an A4 page."""
 
 

@@ -8,6 +8,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.service.keys import bearer
+
 NAME = re.compile(r'<th scope="row"><a href="/compensation/owner\?owner=[^"]*">([^<]*)<')
 
 
@@ -39,7 +41,7 @@ def test_links_keep_the_search(house):
     assert 'href="?text=o&amp;holding=escrow&amp;sort=owner"' in text, "the other direction"
     assert 'aria-sort="ascending"' in text
     found = house.get("/compensation/owners.csv?text=o&holding=escrow&sort=owner&order=asc").text
-    rows = list(csv.reader(io.StringIO(found)))
+    rows = list(csv.reader(io.StringIO(found.lstrip("\ufeff"))))
     assert [escape(row[0]) for row in rows] == ["owner", *listed(text)]
 
 
@@ -65,3 +67,17 @@ def test_another_owner_is_no_page(house):
     assert house.get("/compensation/owner?owner=owner%202", house.keys["owner"]).status_code == 403
     assert house.get("/compensation/owner?owner=owner%201", house.keys["owner"]).status_code == 200
     assert listed(house.get("/compensation/owners", house.keys["owner"]).text) == ["owner 1"]
+
+
+def test_an_owner_is_the_party_of_that_name_or_alias(served):
+    body = {"name": "Ana", "aliases": ["Ana Ltd"], "details": {"contact": "ana@example.org"}}
+    made = served.client.post("/v1/parties", json=body)
+    assert made.status_code == 201, made.text
+    text = served.client.get("/compensation/parties").text
+    assert "Ana Ltd" in text
+    assert "ana@example.org" in text
+    reader = served.key_for(scopes=["read"], owners=["owner 1"])
+    assert served.client.get("/v1/parties?owner=Ana", headers=bearer(reader)).status_code == 403
+    found = served.client.get("/v1/parties?owner=Ana%20Ltd").json()["data"]
+    assert [each["name"] for each in found] == ["Ana"]
+    assert served.client.get("/v1/parties?owner=nobody").json()["data"] == []

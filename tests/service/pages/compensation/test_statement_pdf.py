@@ -20,6 +20,7 @@ def statement(*owners):
             "carried": 0,
             "escrow": 789,
             "held": 0,
+            "netted": 0,
         }
         for owner in owners
     ]
