@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 from byline.api.answer import Answer, SharesAnswer
 from byline.api.attributions import Answers, IndexInfo
 from byline.api.query import AttributionKeywords, RankingKeywords, SharesKeywords, options_of
+from byline.api.recorded_answers import RecordedAnswer
 from byline.client import indexes
-from byline.client.calls import Call, Flow, JsonBody, OnProgress, document, one, path_of
+from byline.client.calls import Call, Flow, JsonBody, OnProgress, document, get, nothing, one, path_of
 from byline.client.gradients import gradient_of
 from byline.client.tensors import TensorsBody
 from byline.errors import InvalidQuery
@@ -64,6 +65,48 @@ def attribute_batch(
         **options: Fields of `byline.api.query.AttributionOptions`, and `on_progress` and `timeout`.
     """
     return one(_ask(index, {"queries": [dict(query) for query in queries]}, _batch, options))
+
+
+def record_answer(
+    index: str, query: Payload, *, shared: bool = False, **options: Unpack[QueryOptions]
+) -> Flow[RecordedAnswer]:
+    """Answer a query, and keep the answer as it was given.
+
+    Args:
+        index: Name of the index.
+        query: Query that fits the index's `query_schema`. The model predicts what it leaves out.
+        shared: Whether every reader of the index may read the answer.
+        **options: Fields of `byline.api.query.AttributionOptions`, and `on_progress` and `timeout`.
+    """
+    asked = {"query": dict(query), **_as_json(options)}
+    return one(
+        Call(
+            method="POST",
+            path=path_of("indexes", index, "answers"),
+            read=document(RecordedAnswer),
+            body=JsonBody.of({"question": asked, "shared": shared}),
+            on_progress=options.get("on_progress"),
+            timeout=options.get("timeout"),
+        )
+    )
+
+
+def recorded_answer(answer_id: str) -> Flow[RecordedAnswer]:
+    """Read a recorded answer.
+
+    Args:
+        answer_id: Id of the answer.
+    """
+    return get(path_of("answers", answer_id), document(RecordedAnswer))
+
+
+def delete_answer(answer_id: str) -> Flow[None]:
+    """Delete a recorded answer.
+
+    Args:
+        answer_id: Id of the answer.
+    """
+    return one(nothing("DELETE", path_of("answers", answer_id), repeatable=True))
 
 
 def _batch(body: bytes) -> list[Answer]:

@@ -48,6 +48,10 @@ class _Methods:
     shares_of_set = Method(attributions.shares_of_set)
     shares_of_feature = Method(attributions.shares_of_feature)
 
+    record_answer = Method(attributions.record_answer)
+    recorded_answer = Method(attributions.recorded_answer)
+    delete_answer = Method(attributions.delete_answer)
+
     book_event = Method(compensation.book_event)
     book_event_set = Method(compensation.book_event_set)
     book_event_feature = Method(compensation.book_event_feature)

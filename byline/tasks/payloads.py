@@ -92,9 +92,36 @@ def image_payload(like: Tensor, *, digits: int = EXAMPLE_DIGITS) -> type[Payload
             union_mode="left_to_right",
             description=f"Pixels of shape {list(shape)}, as nested lists or one flat list.",
             examples=example_numbers(like, digits),
+            json_schema_extra=image_form(like),
         ),
     ]
     return create_model("ImageQuery", __base__=Payload, image=(pixels, ...), label=(ClassLabel, None))
+
+
+RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+"""Usual ranges of an image's numbers, the narrowest first."""
+
+
+def image_form(like: Tensor) -> dict[str, Any]:
+    """Declare how a file of an image becomes a query's numbers: in the field's JSON schema, as `x-image`.
+
+    Args:
+        like: An image of the training set, [C, H, W] or [H, W].
+
+    Returns:
+        Channels, height, width, and the numbers of black and white. Empty if the image has neither one nor three
+        channels, or if its numbers lie in no usual range, as normalized ones do.
+    """
+    channels = 1 if like.dim() == 2 else like.shape[0]
+    ends = torch.aminmax(like.detach().to("cpu", torch.float64)) if like.numel() else None
+    if ends is None or channels not in (1, 3):
+        return {}
+    for low, high in RANGES:
+        if low <= float(ends.min) and float(ends.max) <= high:
+            height, width = like.shape[-2:]
+            form = {"channels": channels, "height": height, "width": width, "low": low, "high": high}
+            return {"x-image": form}
+    return {}
 
 
 def example_numbers(like: Tensor, digits: int = EXAMPLE_DIGITS) -> list[Any] | None:

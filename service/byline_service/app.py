@@ -23,6 +23,7 @@ from byline_service.accounts.quotas import MemoryCounter, Quotas, SharedCounter
 from byline_service.accounts.secret import open_database, read_secrets
 from byline_service.accounts.usage import UsageBuffer
 from byline_service.api import (
+    answers,
     attributions,
     audit_and_usage,
     consents,
@@ -63,6 +64,7 @@ from byline_service.ledger.verify_job import Verifier
 from byline_service.maintenance import run_maintenance, write
 from byline_service.observability.metrics import Metrics
 from byline_service.observability.tracing import Tracing, TracingMiddleware
+from byline_service.pages import answers as answer_pages
 from byline_service.pages import ask
 from byline_service.pages import indexes as index_pages
 from byline_service.pages import statement_works as statement_works_pages
@@ -136,6 +138,7 @@ def create_app(
     problems.install(app)
     for module in (
         attributions,
+        answers,
         versions,
         images,
         indexes,
@@ -145,6 +148,7 @@ def create_app(
         sessions,
         *COMPENSATION,
         ask,
+        answer_pages,
         index_pages,
         *COMPENSATION_PAGES,
         usage_pages,

@@ -11,6 +11,7 @@ from byline.errors import BylineError
 from byline_service import idempotency
 from byline_service.accounts import failed_logins, key_queries, quota_queries, session_queries, usage
 from byline_service.accounts.quotas import SECONDS as QUOTA_SECONDS
+from byline_service.answers import answer_queries
 
 if TYPE_CHECKING:
     from byline_service.database import Database
@@ -84,6 +85,7 @@ async def forget(database: "Database") -> bool:
             await idempotency.forget(transaction, now - timedelta(days=IDEMPOTENCY_DAYS))
             await quota_queries.forget(transaction, now, timedelta(seconds=QUOTA_SECONDS))
             await session_queries.forget(transaction, now)
+            await answer_queries.forget(transaction, now)
     except BylineError:
         return False
     return True

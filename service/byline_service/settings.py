@@ -135,6 +135,12 @@ class Settings(BaseSettings):
     """Most bytes of concurrent request bodies."""
     batch_cost: int = Field(default=32, ge=1)
     """Most queries that are computed together. A larger batch raises throughput and latency."""
+    answer_days: int = Field(default=90, ge=0, le=3650)
+    """Days for which a recorded answer is kept. 0 records none."""
+    answer_bytes: int = Field(default=1 << 20, ge=1024)
+    """Most bytes of a recorded answer with its question."""
+    answers_per_person: int = Field(default=1000, ge=1)
+    """Most recorded answers of a person."""
     deadline_seconds: float = Field(default=30.0, gt=0)
     """Seconds after which a request gets status 504. A query that has not started is dropped."""
     stream_seconds: float = Field(default=600.0, gt=0)

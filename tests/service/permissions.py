@@ -34,6 +34,10 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/login"): PUBLIC,
     ("POST", "/login"): PUBLIC,
     ("POST", "/logout"): SIGNED_IN,
+    ("POST", "/v1/indexes/{name}/answers"): QUERY,
+    ("GET", "/v1/answers/{answer_id}"): READ,
+    ("DELETE", "/v1/answers/{answer_id}"): QUERY,
+    ("GET", "/answers/{answer_id}"): READ,
     ("GET", "/"): OWN,  # sent on to their statements
     ("GET", "/compensation"): OWN,
     ("GET", "/compensation/ledger"): OWN,

@@ -88,7 +88,19 @@ def attribution_requests(settings: Settings, body: bytes) -> ParsedRequest:
     Raises:
         InvalidQuery: The body is not valid, or exceeds a limit.
     """
-    parsed = validated(AttributionBody, parse_json(body), "body")
+    return requests_of(settings, validated(AttributionBody, parse_json(body), "body"))
+
+
+def requests_of(settings: Settings, parsed: AttributionBody) -> ParsedRequest:
+    """Make the attribution requests of a parsed body.
+
+    Args:
+        settings: The limits.
+        parsed: The parsed body.
+
+    Raises:
+        InvalidQuery: The body exceeds a limit, or holds several forms of a question.
+    """
     _check_k(settings, parsed)
     options = _fields(parsed, AttributionOptions)
     receipt = parsed.shares and parsed.members and not (parsed.replicates or parsed.drill_down)

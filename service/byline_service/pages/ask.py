@@ -55,6 +55,7 @@ async def ask_page(
         here="ask",
         indexes=sorted(service.attributors),
         max_k=service.settings.max_k,
+        records=service.settings.answer_days > 0,
         max_replicates=MOST_REPLICATES,
     )
 

@@ -38,9 +38,10 @@ export function showAtFields(form, error, fieldOf = (part) => namedField(form, p
 
 export function clearFields(form) {
   for (const field of form.querySelectorAll('[aria-invalid="true"]')) {
-    document.getElementById(`${field.id || field.name}-fault`)?.remove();
+    const id = `${field.id || field.name}-fault`;
+    document.getElementById(id)?.remove();
     field.removeAttribute("aria-invalid");
-    field.removeAttribute("aria-describedby");
+    describe(field, (field.getAttribute("aria-describedby") ?? "").split(" ").filter((each) => each !== id));
   }
 }
 
@@ -51,8 +52,16 @@ function markField(field, words) {
   line.className = "fault";
   line.textContent = words;
   field.setAttribute("aria-invalid", "true");
-  field.setAttribute("aria-describedby", id);
+  describe(field, [field.getAttribute("aria-describedby"), id]);
+  field.closest("details")?.setAttribute("open", "");
   if (!line.isConnected) field.after(line);
+}
+
+// A field keeps its hints beside its fault.
+function describe(field, ids) {
+  const written = ids.filter(Boolean).join(" ");
+  if (written) field.setAttribute("aria-describedby", written);
+  else field.removeAttribute("aria-describedby");
 }
 
 function namedField(form, part) {
@@ -64,8 +73,7 @@ function namedField(form, part) {
 function errorOf(response, problem) {
   if (problem === null || !problem.title) return new Error(`The service answered with status ${response.status}.`);
   const wait = response.headers.get("retry-after");
-  const error = new Error(`${sentence(problem.detail || problem.title)}${wait ? ` Try again in ${wait} s.` : ""}`);
-  return Object.assign(error, { problem });
+  return new Error(`${sentence(problem.detail || problem.title)}${wait ? ` Try again in ${wait} s.` : ""}`);
 }
 
 function sentence(text) {

@@ -1,11 +1,11 @@
 // The query page at /: choose an index, type or pick a query, read the answer.
 // `/?index=NAME&query=JSON` (and the options and filters by their ids) sends the query at once, so that a question can be linked.
-import { get, indexPath } from "./api.js";
+import { clearFields, get, indexPath, showAtFields } from "./api.js";
 import { answerView } from "./answer.js";
 import { offerBooking } from "./booking.js";
 import { element, svg } from "./dom.js";
 import { exportView } from "./exports.js";
-import { clearError, controlOf, markError } from "./field_errors.js";
+import { faultsOf, fieldFinder } from "./faults.js";
 import { FILTERS, offerFilters, readFilter } from "./filters.js";
 import { queryForm } from "./form.js";
 import { imageForm } from "./images.js";
@@ -81,7 +81,7 @@ function about(info) {
 }
 
 function ask() {
-  clearError();
+  clearFields(form);
   let payload, asked;
   try {
     payload = query.read();
@@ -125,8 +125,24 @@ function offerActions({ found, payload, asked, group }) {
   at("copy").hidden = group !== null;
   at("exports").replaceChildren(exportView(found, asked, said));
   at("by-member").hidden = members < 2 || found.baseline !== null || asked.members === true;
+  if (at("save")) at("save").hidden = group !== null; // keys that cannot ask have no such button
+  if (at("save")) at("save").onclick = () => save(found, asked);
   at("by-member").onclick = () => answered(payload, { ...asked, members: true }, group);
   offerBooking({ button: at("book"), found, query: payload, said, current: () => shown?.found === found && at("cancel").hidden });
+}
+
+// Records the answer: it is computed again, and kept as it is given then.
+async function save({ index: name }, asked) {
+  asking?.abort();
+  asking = new AbortController();
+  underWay(true);
+  try {
+    const recorded = await postStreaming(indexPath(name, "/answers"), { question: asked, shared: at("shared").checked }, asking.signal, showProgress);
+    location.assign(`/answers/${recorded.id}`);
+  } catch (error) {
+    if (!asking.signal.aborted) fail(error);
+    underWay(false);
+  }
 }
 
 function underWay(now) {
@@ -134,7 +150,7 @@ function underWay(now) {
   answer.toggleAttribute("aria-busy", now);
   at("step").textContent = "";
   at("progress").replaceChildren();
-  ["copy", "by-member", "book"].forEach((id) => at(id) && (at(id).hidden = true)); // keys that cannot book have no such button
+  ["copy", "by-member", "save", "book"].forEach((id) => at(id) && (at(id).hidden = true)); // a key without the scope has no such button
   at("exports").replaceChildren();
   if (now) {
     said("Asking…");
@@ -160,8 +176,7 @@ function said(text) {
 function fail(error) {
   status.className = "status error";
   status.textContent = shown ? `${error.message} The answer below is to the previous query.` : error.message;
-  const control = controlOf(error, query?.controls ?? {}, Object.fromEntries(linked.map((each) => [each.id === "ids" ? "id" : each.id, each])));
-  if (control) markError(control, error.message);
+  showAtFields(form, { parts: faultsOf(error) }, fieldFinder(query?.controls ?? {}, linked));
 }
 
 function backView(example, back) {
@@ -257,7 +272,7 @@ index.addEventListener("change", () => {
   said("");
   shown = null;
   underWay(false);
-  clearError();
+  clearFields(form);
   chooseIndex().catch(fail);
 });
 start().catch(fail);

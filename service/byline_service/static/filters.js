@@ -1,5 +1,6 @@
 // The filter of a question: owner, label, license, ids and attributes.
 import { element } from "./dom.js";
+import { faultAt } from "./faults.js";
 
 const at = (id) => document.getElementById(id);
 export const FILTERS = ["owner", "label", "license", "ids", "attributes"];
@@ -30,7 +31,7 @@ export function readFilter() {
 
 function attribute(line) {
   const split = line.indexOf("=");
-  if (split < 1) throw Object.assign(new Error("An attribute needs a name and a value, as in year = 1843."), { control: at("attributes") });
+  if (split < 1) throw faultAt(at("attributes"), "An attribute needs a name and a value, as in year = 1843.");
   return [line.slice(0, split).trim(), scalar(line.slice(split + 1).trim())];
 }
 

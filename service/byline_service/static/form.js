@@ -1,5 +1,6 @@
 // A form for queries, made from the JSON schema of an index.
 import { element } from "./dom.js";
+import { faultAt } from "./faults.js";
 import { imageControl } from "./image_field.js";
 
 const LONG = 120;
@@ -43,7 +44,7 @@ function field(name, property, required) {
     try {
       return { [name]: kind.read(control.value) };
     } catch {
-      throw Object.assign(new Error(`${title} needs ${kind.needs}.`), { control });
+      throw faultAt(control, `${title} needs ${kind.needs}.`);
     }
   };
   const fill = (value) => {

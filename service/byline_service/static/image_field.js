@@ -6,9 +6,9 @@ import { drawn, numbersOf } from "./images.js";
 export function imageControl(control, form, title) {
   const shown = element("div", { class: "drawn" });
   const said = element("p", { class: "hint", role: "status" });
-  const file = element("input", { type: "file", accept: "image/*", class: "quiet", id: `${control.id}-file` });
+  const file = element("input", { type: "file", accept: "image/png,image/jpeg,image/webp", class: "quiet", id: `${control.id}-file` });
   const choose = element("label", { class: "button small", for: file.id }, "Choose a file", element("span", { class: "quiet" }, ` for ${title}`));
-  const hint = element("p", { class: "hint" }, `Or drop an image here. Your browser scales it to ${form.width} × ${form.height}, and sends its numbers.`);
+  const hint = element("p", { class: "hint" }, `Or drop a PNG, JPEG or WebP here. Your browser scales it to ${form.width} × ${form.height}, and sends its numbers.`);
   const field = element("div", { class: "dropping" }, shown, element("div", {}, file, choose, hint, said));
   control.rows = 3;
   control.addEventListener("input", () => shown.replaceChildren(pictureOf(control.value, form) ?? ""));

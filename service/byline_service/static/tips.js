@@ -36,6 +36,11 @@ function step(group, key) {
   show(marks[next]);
 }
 
+// A chart of the server takes the focus once it has marks with values.
+for (const group of document.querySelectorAll("[data-tips]")) {
+  if (group.querySelector("[data-tip]")) group.tabIndex = 0;
+}
+
 document.addEventListener("pointerover", ({ target }) => {
   const mark = target.closest?.("[data-tip]");
   if (mark) show(mark);

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from byline.index.quality_card import CardReading
+from tests.service.browser.conftest import broken
 from tests.service.test_quality_card import RIVALED
 
 
@@ -23,7 +24,7 @@ def test_a_linked_query_is_answered_and_untrusted_text_stays_text(visit):
     expect(page.get_by_role("status")).to_have_text("4 training points found.")
     assert page.locator(".card").count() == 4
     assert "<script>alert(" in page.locator(".card").first.inner_text()
-    assert page.locator("main script, main img").count() == 0
+    assert page.locator("main script, main img:not(.thumbnail[src^='/v1/indexes/fake/images/'])").count() == 0
     assert "Measured: LDS <b> .50 (.46 to .53), 100 queries" in page.locator(".trust").inner_text()
     page.goto(page.url.replace("target=loss", "target=margin"))
     page.locator(".card").first.wait_for()
@@ -169,9 +170,61 @@ def test_the_button_lies_below_the_fields_and_covers_none(visit):
     page = visit("/")
     page.set_viewport_size({"width": 1280, "height": 500})
     page.get_by_text("Options").click()
+    page.locator("#filters summary").click()
     fields, button = page.locator(".asked").bounding_box(), page.locator("#ask").bounding_box()
     assert fields["y"] + fields["height"] <= button["y"]
     assert button["y"] + button["height"] <= 500, "it is in sight however many fields there are"
     page.get_by_label("Owner").focus()
     owner = page.get_by_label("Owner").bounding_box()
     assert owner["y"] + owner["height"] <= button["y"], "what has the focus is scrolled into sight"
+
+
+def test_an_answer_is_recorded_filtered_exported_and_outlives_an_error(visit):
+    page = visit(asked(index="fake", query={"text": "hello script"}, k=3, direction="both", label="odd"))
+    cards = page.locator(".card")
+    cards.first.wait_for()
+    assert cards.count() == 6
+    assert set(page.locator(".card .tag.label").all_text_contents()) == {"odd"}
+    assert cards.first.locator(".beside .side").count() == 2
+    assert "script" in cards.first.locator(".beside mark").all_text_contents(), "the shared word is marked"
+    ticks = page.locator(".axis-values").evaluate_all("(all) => all.map((each) => each.innerText)")
+    assert len(set(ticks)) == 1, "one scale for both ends"
+    cards.first.locator(".scored").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".tip")).to_contain_text("standard error")
+    page.keyboard.press("Escape")
+    expect(page.locator(".tip")).to_be_hidden()
+    page.get_by_role("button", name="Score by member").click()
+    page.locator(".card .members").first.wait_for()
+    page.locator("#exports summary").click()
+    with page.expect_download() as started:
+        page.get_by_role("link", name="JSON").click()
+    given = json.loads(started.value.path().read_text())
+    assert len(given["proponents"]) == 3
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy as Python").click()
+    code = page.evaluate("navigator.clipboard.readText()")
+    compile(code, "copied", "exec")
+    assert 'os.environ["BYLINE_KEY"]' in code
+    assert 'filter={"label": ["odd"]}' in code
+    page.get_by_label("Text").fill("")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    expect(page.locator("#query-text ~ .fault")).to_contain_text("xpected text of at least 1 character")
+    assert page.get_by_label("Text").get_attribute("aria-invalid") == "true"
+    assert cards.count() == 6, "the answer of before stays"
+    assert broken(page) == []
+    page.get_by_role("button", name="Record answer").click()
+    page.wait_for_url("**/answers/*")
+    cards.first.wait_for()
+    shown = page.locator(".card .score").all_text_contents()
+    page.reload()
+    cards.first.wait_for()
+    assert page.locator(".card .score").all_text_contents() == shown
+    assert given["version"] in page.locator("main").inner_text()
+    page.get_by_role("button", name="scores").click()
+    expect(page.locator("#term-score")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert broken(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

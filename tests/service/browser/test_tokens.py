@@ -1,6 +1,8 @@
 """A score word by word in a real browser: shaded, named with numbers, linked, in both schemes."""
 
 import json
+import struct
+import zlib
 from types import SimpleNamespace
 from urllib.parse import urlencode
 
@@ -21,17 +23,19 @@ GRAD_DOT = recipe("grad_dot", projection={"size": 64})
 QUERY = {"words": ["the", "cat", "sat", "on", "a", "mat"]}
 
 
-def images_task():
+def images_task(name="images"):
     torch.manual_seed(0)
+
+    numbers = torch.rand if name == "pixels" else torch.randn  # between black and white, or normalized
 
     def network():
         return torch.nn.Sequential(torch.nn.Conv2d(1, 3, 3), torch.nn.Flatten(), torch.nn.Linear(48, 2))
 
     trained = TrainedModel(
-        name="images",
+        name=name,
         model=network,
         checkpoints=[Checkpoint(weights=network().state_dict())],
-        data=TrainingData.from_arrays(torch.randn(20, 1, 6, 6), torch.arange(20) % 2),
+        data=TrainingData.from_arrays(numbers(20, 1, 6, 6), torch.arange(20) % 2),
     )
     return image_classification(trained, classes=["a", "b"])
 
@@ -50,8 +54,10 @@ def served(tmp_path_factory):
         progress=False,
     )
     images = byline.build(images_task(), GRAD_DOT, tmp_path_factory.mktemp("images"), progress=False)
+    pixels = byline.build(images_task("pixels"), GRAD_DOT, tmp_path_factory.mktemp("pixels"), progress=False)
     app = create_app(
-        prepared(tmp_path_factory.mktemp("data"), log_level="error"), {"words": index, "images": images}
+        prepared(tmp_path_factory.mktemp("data"), log_level="error"),
+        {"words": index, "images": images, "pixels": pixels},
     )
     with serving(app) as address:
         yield SimpleNamespace(address=address)
@@ -97,4 +103,27 @@ def test_images_are_told_patch_by_patch(visit):
     assert broken(page) == []
     page.emulate_media(color_scheme="dark")
     page.set_viewport_size({"width": 360, "height": 800})
+    assert broken(page) == []
+
+
+def black_png(size):
+    """A black square as a PNG file."""
+    rows = zlib.compress(b"".join(b"\0" + bytes(size) for _ in range(size)))
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def test_a_file_becomes_the_numbers_of_a_query(visit, tmp_path):
+    picture = tmp_path / "black.png"
+    picture.write_bytes(black_png(60))
+    page = visit(f"/?{urlencode({'index': 'pixels'})}")
+    page.get_by_label("Choose a file").set_input_files(picture)
+    expect(page.locator(".drawn canvas")).to_be_visible()
+    numbers = json.loads(page.locator("#query-image").input_value())
+    assert numbers == [[0.0] * 6] * 6
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.locator(".card .beside canvas").first.wait_for()
     assert broken(page) == []

@@ -195,6 +195,21 @@ SAMPLES = {
         "party_labels": [{"label": "ä party", "party": "p" * 16, "sequence": 1}],
         "party_details": [{"party": "p" * 16, "revision": 1, "salt": "s", "document": "{}"}],
     },
+    "0014_answers": {
+        "recorded_answers": [
+            {
+                "id": "a" * 32,
+                "index_name": "fake",
+                "version": "0123456789ab",
+                "person": "ada",
+                "shared": True,
+                "recorded_at": MOMENT,
+                "expires_at": MOMENT,
+                "question": "{}",
+                "answer": '{"text": "ä"}',
+            }
+        ],
+    },
     "0012_payouts": {
         "payout_confirmations": [
             {

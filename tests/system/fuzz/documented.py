@@ -14,6 +14,7 @@ from schemathesis.schemas import BaseSchema
 
 CROSS_FIELD = (
     "attribute",
+    "record_answer",
     "shares",
     "create_key",
     "book_event",
