@@ -117,7 +117,8 @@ def test_the_ledger_is_verified_and_the_database_copied_on_a_schedule():
         every, seconds, command = service["entrypoint"][1], service["entrypoint"][2], service["entrypoint"][4]
         assert (every, command) == ("/schedule/every", f"/schedule/{script}")
         assert 0 < int(seconds) <= 86400
-        assert service["healthcheck"]["test"] == ["CMD", "test", "!", "-e", "/tmp/failed"]
+        (folder, _) = service["tmpfs"][0].split(":")
+        assert service["healthcheck"]["test"] == ["CMD", "test", "!", "-e", f"{folder}/failed"]
         assert service["secrets"] == ["byline_database_url"]
     heads = SERVICES["service"]["environment"]["BYLINE_LEDGER_HEADS_FILE"]
     assert SERVICES["verify"]["entrypoint"][-1] == heads

@@ -49,7 +49,11 @@ def test_every_package_is_installed_by_its_hash():
 
 def test_torch_alone_comes_from_its_own_index():
     packages, torch = (
-        {line.partition("==")[0] for line in (ROOT / "docker" / name).read_text().splitlines() if line[0] != "#"}
+        {
+            line.partition("==")[0]
+            for line in (ROOT / "docker" / name).read_text().splitlines()
+            if line[0] != "#"
+        }
         for name in ("requirements-cpu.txt", "torch-cpu.txt")
     )
     assert torch == {"torch"}
@@ -70,7 +74,11 @@ def test_images_of_other_makers_can_be_named_by_digest():
     base = re.search(r"^ARG PYTHON_IMAGE=(.*)$", TEXT, re.MULTILINE).group(1)
     assert services["service"]["build"]["args"] == {"PYTHON_IMAGE": f"${{PYTHON_IMAGE:-{base}}}"}
     assert set(re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE)) <= {
-        "${PYTHON_IMAGE}", "tools", "runtime", "packages-cpu", "packages-gpu"
+        "${PYTHON_IMAGE}",
+        "tools",
+        "runtime",
+        "packages-cpu",
+        "packages-gpu",
     }
 
 

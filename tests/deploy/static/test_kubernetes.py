@@ -180,7 +180,9 @@ def test_the_ledger_is_verified_and_the_database_copied_on_a_schedule(objects):
 
 
 def test_the_database_is_reached_by_what_needs_it(objects):
-    (policy,) = [each for each in of(objects, "NetworkPolicy") if each["metadata"]["name"] == "byline-database"]
+    (policy,) = [
+        each for each in of(objects, "NetworkPolicy") if each["metadata"]["name"] == "byline-database"
+    ]
     (_, components) = policy["spec"]["podSelector"]["matchExpressions"]
     needing = {
         labels["app.kubernetes.io/component"]
@@ -198,9 +200,17 @@ def test_the_proxy_limits_each_address():
     for limit in ("limit-rps", "limit-connections", "limit-burst-multiplier"):
         assert int(notes[f"nginx.ingress.kubernetes.io/{limit}"]) > 0
     nginx = (DEPLOY / "proxy" / "nginx.conf").read_text()
-    zones = dict(re.findall(r"^limit_(?:req|conn)_zone \$binary_remote_addr zone=(\w+):\d+m( rate=\d+r/[sm])?;", nginx, re.MULTILINE))
+    zones = dict(
+        re.findall(
+            r"^limit_(?:req|conn)_zone \$binary_remote_addr zone=(\w+):\d+m( rate=\d+r/[sm])?;",
+            nginx,
+            re.MULTILINE,
+        )
+    )
     assert set(re.findall(r"limit_req zone=(\w+) ", nginx)) == {name for name, rate in zones.items() if rate}
-    assert set(re.findall(r"limit_conn (\w+) \d+;", nginx)) == {name for name, rate in zones.items() if not rate}
+    assert set(re.findall(r"limit_conn (\w+) \d+;", nginx)) == {
+        name for name, rate in zones.items() if not rate
+    }
     for location in re.findall(r"location [^{]*\{(.*?)\n  \}", nginx, re.DOTALL):
         assert "limit_req zone=" in location
     assert nginx.count("{") == nginx.count("}")
@@ -227,7 +237,9 @@ def test_overlays_differ_as_they_say():
     )
     for _, _, spec in pods(gpu):
         assert all(
-            c["image"].endswith("-gpu") for c in [*spec["containers"], *spec.get("initContainers", [])]
+            c["image"].endswith("-gpu")
+            for c in [*spec["containers"], *spec.get("initContainers", [])]
+            if c["name"] != "backup"  # of PostgreSQL
         )
     wants = [c["resources"]["limits"].get("nvidia.com/gpu") for _, _, s in pods(gpu) for c in s["containers"]]
     assert wants.count(1) == 2
