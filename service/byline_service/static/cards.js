@@ -47,7 +47,7 @@ function besideView(each, { query, image, queryTokens }) {
   const { example } = each;
   const told = tokenViews(each, queryTokens);
   const pictures = [queryPicture(query, image), each.image ? thumbnail(each.image, example) : null];
-  const pictured = pictures.some(Boolean) ? beside(side("Your query", pictures[0]), side("Training example", pictures[1] ?? preview(example, null))) : null;
+  const pictured = pictures.some(Boolean) ? besidePictures(side("Your query", pictures[0]), side("Training example", pictures[1] ?? preview(example, null))) : null;
   if (told.length) return [pictured, ...told];
   if (pictured) return [pictured, pictures[1] && example.preview ? preview(example, null) : null];
   const own = queryText(query);
@@ -55,12 +55,16 @@ function besideView(each, { query, image, queryTokens }) {
   return own ? [beside(side("Your query", textView(`Query beside ${example.id}`, own, example.preview)), side("Training example", preview(example, own)))] : [preview(example, null)];
 }
 
-export function beside(...sides) {
+function beside(...sides) {
   return element("div", { class: "beside" }, ...sides);
 }
 
+function besidePictures(...sides) {
+  return element("div", { class: "beside pictures" }, ...sides);
+}
+
 function side(title, content) {
-  return element("div", { class: "side" }, element("p", { class: "hint" }, title), content ?? element("p", { class: "nothing" }, "Not shown."));
+  return element("div", { class: "side" }, element("p", { class: "hint" }, title), content ?? element("p", {}, "Not shown."));
 }
 
 function preview(example, other) {

@@ -195,7 +195,7 @@ SAMPLES = {
         "party_labels": [{"label": "ä party", "party": "p" * 16, "sequence": 1}],
         "party_details": [{"party": "p" * 16, "revision": 1, "salt": "s", "document": "{}"}],
     },
-    "0014_answers": {
+    "0015_answers": {
         "recorded_answers": [
             {
                 "id": "a" * 32,

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014_answers"
-down_revision = "0013_consents"
+revision = "0015_answers"
+down_revision = "0014_rights"
 branch_labels = None
 depends_on = None
 
