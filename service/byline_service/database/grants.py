@@ -84,7 +84,7 @@ def _statements(connection: Connection, role: str) -> list[str]:
     return [
         f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {to}",
         f"GRANT USAGE ON SCHEMA {schema} TO {to}",
-        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {to}",
+        f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {schema} TO {to}",
         f"GRANT {_READ} ON {schema}.alembic_version TO {to}",
         *(f"GRANT {right} ON {schema}.{quote(name)} TO {to}" for name, right in sorted(rights.items())),
     ]

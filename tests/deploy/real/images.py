@@ -20,7 +20,7 @@ PULL_SECONDS = 300
 def named(service: str) -> str:
     """The image of one of the compose file's services, in full."""
     image = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"][service]["image"]
-    return f"docker.io/{image}" if "/" in image else f"docker.io/library/{image}"
+    return image.removesuffix("}").partition(":-")[2]
 
 
 def prepare(engine: Engine) -> bool:

@@ -111,6 +111,19 @@ def test_unknown_options_are_refused():
     assert "expected" in done.stderr
 
 
+def test_the_ledger_is_verified_and_the_database_copied_on_a_schedule():
+    for name, script in (("verify", "verify"), ("backup", "backup")):
+        service = SERVICES[name]
+        every, seconds, command = service["entrypoint"][1], service["entrypoint"][2], service["entrypoint"][4]
+        assert (every, command) == ("/schedule/every", f"/schedule/{script}")
+        assert 0 < int(seconds) <= 86400
+        (folder, _) = service["tmpfs"][0].split(":")
+        assert service["healthcheck"]["test"] == ["CMD", "test", "!", "-e", f"{folder}/failed"]
+        assert service["secrets"] == ["byline_database_url"]
+    heads = SERVICES["service"]["environment"]["BYLINE_LEDGER_HEADS_FILE"]
+    assert SERVICES["verify"]["entrypoint"][-1] == heads
+
+
 def test_what_is_mounted_is_there():
     for service in SERVICES.values():
         for volume in service.get("volumes", []):

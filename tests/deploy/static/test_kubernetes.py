@@ -1,12 +1,13 @@
 """deploy/kubernetes/: valid against the API's schemas, and of one piece."""
 
+import re
 import shutil
 import subprocess
 
 import pytest
 import yaml
 
-from tests.deploy.static.files import KUBERNETES, OVERLAYS, compose, manifests, rendered, tool
+from tests.deploy.static.files import DEPLOY, KUBERNETES, OVERLAYS, compose, manifests, rendered, tool
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -29,6 +30,9 @@ def pods(objects):
             yield each["metadata"]["name"], each["metadata"]["labels"], each["spec"]
         elif each["kind"] in {"Deployment", "StatefulSet", "Job"}:
             template = each["spec"]["template"]
+            yield each["metadata"]["name"], template["metadata"]["labels"], template["spec"]
+        elif each["kind"] == "CronJob":
+            template = each["spec"]["jobTemplate"]["spec"]["template"]
             yield each["metadata"]["name"], template["metadata"]["labels"], template["spec"]
 
 
@@ -162,6 +166,56 @@ def test_probes_reach_the_service_under_a_name_that_it_answers_to(objects):
     assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 40
 
 
+def test_the_ledger_is_verified_and_the_database_copied_on_a_schedule(objects):
+    found = {each["metadata"]["name"]: each["spec"] for each in of(objects, "CronJob")}
+    assert set(found) == {"byline-verify", "byline-backup"}
+    scripts = next(each["data"] for each in of(objects, "ConfigMap") if "backup" in each["data"])
+    for name, spec in found.items():
+        assert re.fullmatch(r"\d+ \d+ \* \* \*", spec["schedule"])
+        assert spec["concurrencyPolicy"] == "Forbid"
+        (container,) = spec["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        assert container["command"][1].removeprefix("/schedule/") in scripts
+        assert container["command"][1] == f"/schedule/{name.removeprefix('byline-')}"
+    assert found["byline-verify"]["jobTemplate"]["spec"]["backoffLimit"] == 0
+
+
+def test_the_database_is_reached_by_what_needs_it(objects):
+    (policy,) = [
+        each for each in of(objects, "NetworkPolicy") if each["metadata"]["name"] == "byline-database"
+    ]
+    (_, components) = policy["spec"]["podSelector"]["matchExpressions"]
+    needing = {
+        labels["app.kubernetes.io/component"]
+        for _, labels, spec in pods(objects)
+        for volume in spec["volumes"]
+        for item in volume.get("secret", {}).get("items", [])
+        if item["key"] == "byline_database_url"
+    }
+    assert needing == set(components["values"]) - {"keys"}
+
+
+def test_the_proxy_limits_each_address():
+    ingress = yaml.safe_load((KUBERNETES / "overlays" / "production" / "ingress.yaml").read_text())
+    notes = ingress["metadata"]["annotations"]
+    for limit in ("limit-rps", "limit-connections", "limit-burst-multiplier"):
+        assert int(notes[f"nginx.ingress.kubernetes.io/{limit}"]) > 0
+    nginx = (DEPLOY / "proxy" / "nginx.conf").read_text()
+    zones = dict(
+        re.findall(
+            r"^limit_(?:req|conn)_zone \$binary_remote_addr zone=(\w+):\d+m( rate=\d+r/[sm])?;",
+            nginx,
+            re.MULTILINE,
+        )
+    )
+    assert set(re.findall(r"limit_req zone=(\w+) ", nginx)) == {name for name, rate in zones.items() if rate}
+    assert set(re.findall(r"limit_conn (\w+) \d+;", nginx)) == {
+        name for name, rate in zones.items() if not rate
+    }
+    for location in re.findall(r"location [^{]*\{(.*?)\n  \}", nginx, re.DOTALL):
+        assert "limit_req zone=" in location
+    assert nginx.count("{") == nginx.count("}")
+
+
 def test_one_indexer_and_one_migration(objects):
     jobs = {each["metadata"]["name"]: each["spec"] for each in of(objects, "Job")}
     assert set(jobs) == {"byline-migrate", "byline-indexer"}
@@ -183,7 +237,9 @@ def test_overlays_differ_as_they_say():
     )
     for _, _, spec in pods(gpu):
         assert all(
-            c["image"].endswith("-gpu") for c in [*spec["containers"], *spec.get("initContainers", [])]
+            c["image"].endswith("-gpu")
+            for c in [*spec["containers"], *spec.get("initContainers", [])]
+            if c["name"] != "backup"  # of PostgreSQL
         )
     wants = [c["resources"]["limits"].get("nvidia.com/gpu") for _, _, s in pods(gpu) for c in s["containers"]]
     assert wants.count(1) == 2

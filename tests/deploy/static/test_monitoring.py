@@ -76,6 +76,31 @@ def test_dashboards_and_alerts_ask_for_labels_that_exist(scraped):
         assert labels_in(promql) <= exist, where
 
 
+PROBES = {"/livez", "/readyz", "/metrics"}
+
+
+def test_no_probe_and_no_scrape_counts_as_a_request(served):
+    counted = [
+        (where, promql) for where, promql in EXPRESSIONS if where.startswith("alert") or "/ sum" in promql
+    ]
+    found = 0
+    for where, promql in counted:
+        for selector in re.findall(r"byline_request(?:s_total|_seconds\w*)(?:\{([^}]*)\})?", promql):
+            found += 1
+            without = re.search(r'route!~"([^"]*)"', selector)
+            only = re.search(r'route=~"([^"]*)"', selector)
+            assert without or only, where
+            for probe in PROBES:
+                assert (
+                    re.fullmatch(without.group(1), probe)
+                    if without
+                    else not re.fullmatch(only.group(1), probe)
+                )
+    assert found >= 7
+    for probe in PROBES:
+        assert served.client.get(probe).status_code in {200, 503}
+
+
 def test_a_metric_that_nobody_has_is_noticed(scraped):
     assert names_in("sum by (le) (rate(byline_nothing_total[5m])) / byline_requests_inside > 3") == {
         "byline_nothing_total",
