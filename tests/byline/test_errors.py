@@ -40,7 +40,6 @@ def test_a_query_without_known_faults_has_none():
 def faults(value, pointer=""):
     with pytest.raises(InvalidQuery) as raised:
         validated(Whole, value, "body", pointer)
-    assert "s3cr3t" not in str(raised.value)
     assert all("s3cr3t" not in each.pointer + each.detail for each in raised.value.faults)
     return [each.pointer for each in raised.value.faults]
 
