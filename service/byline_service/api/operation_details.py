@@ -24,6 +24,7 @@ _EXPECTED = {"expected": "3f2a9c81d07e"}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "AttributionBody": _ASKED,
     "SharesBody": {"feature": _ASKED["feature"]},
+    "RecordBody": {"question": _ASKED, "shared": True},
     "EventBody": {"feature": _ASKED["feature"], "weight": 1, "reference": "generation-8812"},
     "RegisterBody": {"version": "b81d6e0a94c2"},
     "AliasBody": {"index": "digits", "version": "b81d6e0a94c2"} | _EXPECTED,

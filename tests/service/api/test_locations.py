@@ -14,6 +14,7 @@ CREATED = {
     "record_party": "/v1/parties",
     "place_hold": "/v1/holds",
     "book_event": EVENTS,
+    "record_answer": "/v1/answers",
     "draft_run": "/v1/statement-runs",
     "prepare_payout": "/v1/payouts",
     "record_roster": "/v1/indexes/fake/rosters",
@@ -52,6 +53,9 @@ def created(api):
     hold = {"subject": {"owner": "owner 1"}, "nature": "hold", "reason": "no contract"}
     yield "place_hold", api.post("/v1/holds", hold)
     yield "book_event", api.post(EVENTS, QUERY)
+    api.keys["asker"] = api.served.key_for(scopes=["query"], person="asker")
+    asked = {"question": {**QUERY, "k": 2}}
+    yield "record_answer", api.post("/v1/indexes/fake/answers", asked, as_="asker")
     yield "record_roster", api.post("/v1/indexes/fake/rosters")
     table = "owner,right,party,share,from,to\nowner 1,author,owner 1,1000000,,\n"
     yield "revise_rights", api.post("/v1/indexes/fake/rights", {"csv": table}, as_="root")
