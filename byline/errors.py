@@ -65,10 +65,11 @@ class Fault:
         """Return the fault of an input that is part of another one.
 
         Args:
-            old: Pointer that begins the fault's pointer.
-            new: Pointer that takes its place.
+            old: Pointer of the input where it is alone. A fault outside of it keeps its whole pointer.
+            new: Pointer of the input in the other one.
         """
-        return Fault(new + self.pointer.removeprefix(old), self.detail)
+        inside = self.pointer == old or self.pointer.startswith(f"{old}/")
+        return Fault(new + (self.pointer.removeprefix(old) if inside else self.pointer), self.detail)
 
 
 class InvalidQuery(InvalidInput):

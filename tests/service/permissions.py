@@ -84,6 +84,7 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/v1/audit"): ADMIN,
     ("GET", "/v1/caller"): SIGNED_IN,
     ("GET", "/v1/keys"): ADMIN,
+    ("GET", "/v1/keys/{key_id}"): ADMIN,
     ("GET", "/v1/persons"): ADMIN,
     ("POST", "/v1/keys"): ADMIN,
     ("DELETE", "/v1/keys/{key_id}"): ADMIN,

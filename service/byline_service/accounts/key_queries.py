@@ -97,10 +97,13 @@ async def get_key(transaction: Connection, key_id: str) -> StoredKey:
     )  # SQLite has one writer at a time and needs no lock
     row = (await transaction.execute(chosen)).mappings().first()
     if row is None:
-        raise NotFound(
-            "expected the id of an existing key, got another one: `byline keys list` shows the ids"
-        )
+        raise unknown_key()
     return _stored(row)
+
+
+def unknown_key() -> NotFound:
+    """Return the error of an id that no key has."""
+    return NotFound("expected the id of an existing key, got another one: `byline keys list` shows the ids")
 
 
 async def page(transaction: Connection, after: str | None, limit: int) -> list[StoredKey]:

@@ -17,6 +17,7 @@ from byline_service.answers.recording import record
 from byline_service.attributions.handler import ClientGoneError
 from byline_service.attributions.streaming import EVENTS, EventStream, wants_events
 from byline_service.http.bodies import JSON, media_type, request_body
+from byline_service.http.locations import located
 from byline_service.http.problems import problem_responses
 from byline_service.state import AppState
 
@@ -49,9 +50,7 @@ async def record_answer(request: Request, name: str) -> Response:
         written = await record(request, name)
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)
-    recorded = RecordedAnswer.model_validate_json(written)
-    headers = {"Location": f"/v1/answers/{recorded.id}"}
-    return Response(written, 201, headers, media_type=JSON)
+    return located(Response(written, 201, media_type=JSON), "/v1/answers", "id")
 
 
 @router.get("/answers/{answer_id}", operation_id="get_answer", responses=problem_responses(404, 422))

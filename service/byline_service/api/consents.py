@@ -16,6 +16,7 @@ from byline_service.compensation.consents import Consent, ConsentRecord, Consent
 from byline_service.compensation.timestamps import timestamp_text
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
@@ -46,7 +47,7 @@ async def record(request: Request, caller: Compensating) -> Response:
         at = await consent_queries.record(transaction, caller, consents_fact(wanted.consents))
         return 201, ConsentsRecorded(recorded=len(wanted.consents), at=at)
 
-    return await run_once(request, caller, body, no_preparation, write)
+    return located(await run_once(request, caller, body, no_preparation, write), "/v1/consents")
 
 
 @router.get(

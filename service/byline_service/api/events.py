@@ -41,6 +41,7 @@ from byline_service.compensation.timestamps import timestamp_text
 from byline_service.compensation.works import rest_of
 from byline_service.database import Connection
 from byline_service.http.bodies import JSON, SAFETENSORS, media_type, parse_json, read_body, request_body
+from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
@@ -116,7 +117,9 @@ async def book(
         return 201, _document(await book_event(transaction, caller, event, key))
 
     try:
-        response = await run_once(request, caller, body, prepare, write, beside)
+        response = located(
+            await run_once(request, caller, body, prepare, write, beside), request.scope["path"], "id"
+        )
     except (ClientGoneError, ClientDisconnect):
         return Response(status_code=499)
     if "idempotency-replayed" not in response.headers:

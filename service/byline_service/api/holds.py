@@ -14,6 +14,7 @@ from byline_service.accounts.scopes import Caller
 from byline_service.compensation.holds import Hold
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
@@ -44,7 +45,7 @@ async def place(request: Request, caller: Compensating) -> Response:
         del prepared
         return 201, _document(await holding.place(transaction, caller, wanted))
 
-    return await run_once(request, caller, body, no_preparation, write)
+    return located(await run_once(request, caller, body, no_preparation, write), "/v1/holds", "id")
 
 
 @router.post(

@@ -21,6 +21,7 @@ from byline_service.accounts.key_queries import StoredKey
 from byline_service.accounts.permissions import requires, signed_in
 from byline_service.accounts.scopes import Caller
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.locations import location
 from byline_service.http.pagination import After, Limit, Text, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import party_queries
@@ -56,6 +57,18 @@ async def list_keys(
     return Page[KeyInfo].of([described(each) for each in shown], following)
 
 
+@router.get("/keys/{key_id}", operation_id="get_key", responses=problem_responses(404, 422))
+async def get_key(request: Request, caller: Admin, key_id: KeyId) -> KeyInfo:
+    """Describe a key, also a revoked or an expired one."""
+    del caller
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        found = await key_queries.find(reading, key_id)
+    if found is None:
+        raise key_queries.unknown_key()
+    return described(found)
+
+
 @router.get("/persons", operation_id="list_persons", responses=problem_responses(422))
 async def list_persons(
     request: Request,
@@ -80,7 +93,7 @@ async def list_persons(
     responses=problem_responses(413, 415, 422, 504, 507),
     openapi_extra=request_body(NewKeyBody),
 )
-async def create_key(request: Request, caller: Admin) -> NewKey:
+async def create_key(request: Request, response: Response, caller: Admin) -> NewKey:
     """Create a key. This answer alone shows it."""
     body, _ = await json_body(request, NewKeyBody)
     service: AppState = request.app.state.service
@@ -98,6 +111,7 @@ async def create_key(request: Request, caller: Admin) -> NewKey:
         await party_queries.require_known_owners(transaction, wanted.owners or (), served)
         made = await key_management.create(transaction, caller, wanted, service.accounts.secrets.current)
         stored = await key_queries.get_key(transaction, made.id)
+    response.headers["Location"] = location("/v1/keys", made.id)
     return NewKey(key=made.text, **vars(described(stored)))
 
 
@@ -108,7 +122,7 @@ async def create_key(request: Request, caller: Admin) -> NewKey:
     responses=problem_responses(404, 409, 413, 415, 422, 504, 507),
     openapi_extra=request_body(RotateBody),
 )
-async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
+async def rotate_key(request: Request, response: Response, caller: Admin, key_id: KeyId) -> NewKey:
     """Replace a key. Both keys are valid for a while, two at most. This answer alone shows the new key."""
     body, _ = await json_body(request, RotateBody)
     service: AppState = request.app.state.service
@@ -119,6 +133,7 @@ async def rotate_key(request: Request, caller: Admin, key_id: KeyId) -> NewKey:
         )
         stored = await key_queries.get_key(transaction, made.id)
     service.accounts.forget(key_id)
+    response.headers["Location"] = location("/v1/keys", made.id)
     return NewKey(key=made.text, **vars(described(stored)))
 
 

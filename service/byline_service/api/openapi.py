@@ -11,6 +11,7 @@ from byline.api.attributions import AttributionBody, Progress, SharesBody
 from byline.api.compensation import EventBody
 from byline.recipes import Recipe
 from byline_service.accounts.permissions import is_public, requirement_of
+from byline_service.api.operation_details import describe_operations
 from byline_service.http.bodies import REQUEST_BODIES
 from byline_service.http.problems import Problem
 from byline_service.state import AppState
@@ -55,6 +56,7 @@ def document(app: FastAPI, service: AppState) -> dict[str, Any]:
     }
     _name_keys(written)
     _name_scopes(written, app)
+    describe_operations(written)
     written["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     queries = _query_schemas(schemas, service)
     for body in (AttributionBody, SharesBody, EventBody):

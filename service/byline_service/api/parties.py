@@ -14,6 +14,7 @@ from byline_service.accounts.scopes import Caller
 from byline_service.compensation.parties import masked
 from byline_service.compensation.timestamps import timestamp_text
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.locations import location
 from byline_service.http.pagination import After, Limit, Text, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import party_queries, party_records
@@ -34,12 +35,13 @@ NARROWED = [requires(Scope.READ, owner_scoped=True)]
     responses=problem_responses(409, 413, 415, 422, 504, 507),
     openapi_extra=request_body(PartyBody),
 )
-async def record_party(request: Request, caller: Administrator) -> PartyDocument:
+async def record_party(request: Request, response: Response, caller: Administrator) -> PartyDocument:
     """Record a party, or a revision of it. The same body again changes nothing."""
     body, _ = await json_body(request, PartyBody)
     service: AppState = request.app.state.service
     async with service.database.begin() as transaction:
         found = await party_records.record_party(transaction, caller, body)
+    response.headers["Location"] = location("/v1/parties", found.party.id)
     return _document(found, caller)
 
 

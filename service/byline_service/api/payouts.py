@@ -18,6 +18,7 @@ from byline_service.compensation.payouts import WantedPayout
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, request_body
 from byline_service.http.csv_cells import csv_form
+from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses, text_response
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
@@ -54,7 +55,7 @@ async def prepare(request: Request, caller: Compensating) -> Response:
         row = await payout_workflow.prepare(transaction, caller, parsed.policy, wanted)
         return 201, await read_payout(transaction, row.id)
 
-    return await run_once(request, caller, body, no_preparation, write)
+    return located(await run_once(request, caller, body, no_preparation, write), "/v1/payouts", "id")
 
 
 @router.post(

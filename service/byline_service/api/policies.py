@@ -16,6 +16,7 @@ from byline_service.compensation.money import minor_digits
 from byline_service.compensation.policy import Policy
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, Text, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
@@ -51,7 +52,7 @@ async def revise(request: Request, caller: Administrator) -> Response:
     async def write(transaction: Connection, policy: Policy) -> tuple[int, BaseModel]:
         return 201, _document(await revise_policy(transaction, caller, policy))
 
-    return await run_once(request, caller, body, prepare, write)
+    return located(await run_once(request, caller, body, prepare, write), "/v1/policies", "policy", "name")
 
 
 @router.get(

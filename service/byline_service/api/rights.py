@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from byline.api.accounts import Scope
 from byline.api.rights import RightsBody, RightsDocument
@@ -11,6 +12,7 @@ from byline_service.accounts.scopes import Caller
 from byline_service.compensation.rights import RightsTable
 from byline_service.compensation.rights_csv import write_rights
 from byline_service.http.bodies import json_body, request_body
+from byline_service.http.locations import location
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import rights_queries
 from byline_service.state import AppState
@@ -26,7 +28,9 @@ Administrator = Annotated[Caller, requires(Scope.ADMIN)]
     responses=problem_responses(404, 413, 415, 422, 504, 507),
     openapi_extra=request_body(RightsBody),
 )
-async def revise_rights(request: Request, caller: Administrator, name: str) -> RightsDocument:
+async def revise_rights(
+    request: Request, response: Response, caller: Administrator, name: str
+) -> RightsDocument:
     """Add a revision of the index's rights table. The same rows again change nothing.
 
     A right whose rows claim more than 1,000,000 millionths at one time is refused, with the numbers of the lines.
@@ -35,7 +39,9 @@ async def revise_rights(request: Request, caller: Administrator, name: str) -> R
     service: AppState = request.app.state.service
     index = service.index_of(name)
     async with service.database.begin() as transaction:
-        return _document(await rights_queries.revise_rights(transaction, caller, index, body.csv))
+        table = await rights_queries.revise_rights(transaction, caller, index, body.csv)
+    response.headers["Location"] = location(request.scope["path"])
+    return _document(table)
 
 
 @router.get(

@@ -16,6 +16,7 @@ from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.rosters import Roster, RosterRecord
 from byline_service.database import Connection
 from byline_service.http.bodies import read_body
+from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
@@ -61,7 +62,7 @@ async def record(request: Request, name: str, caller: Compensating) -> Response:
     async def write(transaction: Connection, roster: Roster) -> tuple[int, BaseModel]:
         return 201, _document(await roster_queries.record(transaction, caller, roster))
 
-    return await run_once(request, caller, body, prepare, write)
+    return located(await run_once(request, caller, body, prepare, write), request.scope["path"])
 
 
 @router.get(

@@ -28,6 +28,7 @@ from byline_service.compensation.drafting import Release
 from byline_service.compensation.statements import AllocationStatement
 from byline_service.database import Connection
 from byline_service.http.bodies import json_body, read_body, request_body
+from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
@@ -80,7 +81,7 @@ async def draft(request: Request, caller: Compensating) -> Response:
             row = await run_workflow.reverse(transaction, caller, wanted.run, wanted.reason)
         return 201, run_document(row, await hands_of(transaction, row))
 
-    return await run_once(request, caller, body, prepare, write)
+    return located(await run_once(request, caller, body, prepare, write), "/v1/statement-runs", "id")
 
 
 @router.post(

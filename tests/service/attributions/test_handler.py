@@ -32,7 +32,7 @@ def test_a_query_is_predicted_and_answered_as_offline(served):
     scores = [each["score"] for each in body["proponents"]]
     assert scores == sorted(scores, reverse=True)
     assert all(each["standard_error"] > 0 for each in body["proponents"] + body["opponents"])
-    assert body["coverage"] == {"searched": 200, "total": 200, "complete": True}
+    assert body["coverage"] == {"searched": 200, "total": 200, "complete": True, "withheld": 0}
     assert set(body["timings"]) == {"queue", "predict", "gradient", "transform", "search", "join"}
 
 
