@@ -64,7 +64,7 @@ def test_who_drafts_and_who_approves_read_every_warning(api):
     for seen in (path, f"/v1/statements/{drafted['id']}"):
         assert api.get(seen, as_="grace").json()["warnings"] == drafted["warnings"]
     page = api.get(f"/compensation/runs/{drafted['id']}", as_="grace").text
-    assert "2026-03" in page
+    assert "March 2026" in page
     for text in (*texts, "weighs more than the policy"):
         assert text.replace("'", "&#39;") in page
     api.post(f"{path}/approve", as_="grace")

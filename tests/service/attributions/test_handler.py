@@ -7,6 +7,7 @@ from safetensors.torch import save
 
 from byline.api.query import Filter
 from byline.attribution.request import AttributionRequest
+from byline.attribution.shown_images import with_image_paths
 from tests.service.fakes import fake_attributor
 from tests.service.test_app import ASK
 
@@ -16,7 +17,8 @@ def without_timings(document):
 
 
 def offline(attributor, **request):
-    return without_timings(attributor.attribute(AttributionRequest(**request)).model_dump(mode="json"))
+    answer = with_image_paths(attributor.attribute(AttributionRequest(**request)), attributor.index.examples)
+    return without_timings(answer.model_dump(mode="json"))
 
 
 def test_a_query_is_predicted_and_answered_as_offline(served):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import byline
+from byline.attribution.shown_images import with_image_paths
 from byline.recipes import recipe
 from tests.byline.tasks.test_denoiser import declared, images, payload
 from tests.service.keys import bearer
@@ -22,16 +23,22 @@ def served(serve, attributor):
     return serve({"images": attributor})
 
 
-def same(response, answer):
+def as_served(attributor, *asked, **options):
+    """An answer with the addresses of its images in place of their bytes."""
+    answer = with_image_paths(attributor.attribute(*asked, **options), attributor.index.examples)
+    return answer.model_dump(mode="json")
+
+
+def same(response, offline):
     assert response.status_code == 200, response.text
-    found, offline = response.json(), answer.model_dump(mode="json")
+    found = response.json()
     assert {**found, "timings": 0} == {**offline, "timings": 0}
 
 
 def test_http_tells_what_python_tells(served, attributor):
     asked = {"k": 3, "direction": "both", "replicates": 4, "shares": True}
     response = served.client.post(ASK, json={"query": payload(5), **asked})
-    same(response, attributor.attribute(payload(5), **asked))
+    same(response, as_served(attributor, payload(5), **asked))
     for point in response.json()["proponents"]:
         assert sum(band["score"] for band in point["noise"]["bands"]) == pytest.approx(
             point["score"], rel=1e-4
@@ -44,7 +51,7 @@ def test_an_image_comes_in_any_form(served, attributor, form):
     image = images()[5]
     forms = {"flat": image.flatten(), "plane": image[0], "stack": image}
     query = {"image": forms[form].tolist(), "label": "two", "replicate": 3}
-    same(served.client.post(ASK, json={"query": query, "k": 4}), attributor.attribute(query, k=4))
+    same(served.client.post(ASK, json={"query": query, "k": 4}), as_served(attributor, query, k=4))
     unlike = served.client.post(ASK, json={"query": {**query, "image": image[0, :5].tolist()}})
     assert unlike.status_code == 422
     assert "shape [1, 8, 8], got [5, 8]" in unlike.json()["detail"]
@@ -81,7 +88,7 @@ def test_a_batch_of_images_has_an_answer_each(served, attributor):
     asked = {"queries": queries, "k": 2, "replicates": 2}
     found = served.client.post(ASK, json=asked).json()["answers"]
     for query, answer in zip(queries, found, strict=True):
-        offline = attributor.attribute(query, k=2, replicates=2).model_dump(mode="json")
+        offline = as_served(attributor, query, k=2, replicates=2)
         assert answer["proponents"] == offline["proponents"]
 
 
@@ -90,6 +97,6 @@ def test_a_body_may_be_as_large_as_an_image(serve, attributor):
     image = [[[0.12345678901234567] * 8] * 8]
     asked = {"query": {"image": image, "label": "two"}, "k": 1}
     assert len(str(asked)) > 1024 + 200
-    same(small.client.post(ASK, json=asked), attributor.attribute(asked["query"], k=1))
+    same(small.client.post(ASK, json=asked), as_served(attributor, asked["query"], k=1))
     refused = small.client.post(ASK, json={**asked, "filter": {"id": ["x" * 10_000]}})
     assert refused.status_code == 413

@@ -10,7 +10,7 @@ from tests.service.keys import bearer
     [
         ("/v1/indexes/fake/owners?limits=3", "limit"),
         ("/v1/keys?x=1", "limit"),
-        ("/v1/indexes?owner=ada", "none"),
+        ("/v1/indexes?owner=ada", "after, limit"),
         ("/v1/policies?after=a&limit=1&offset=2", "after, limit"),
     ],
 )
