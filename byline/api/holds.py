@@ -2,11 +2,21 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from byline.api.documents import Body, Document, StoredDocument
+from byline.names.owner_labels import owner_label
 
-OwnerName = Annotated[str, Field(min_length=1, max_length=1000)]
+
+def _spelled(owner: str) -> str:
+    label = owner_label(owner)
+    if label is None:
+        raise ValueError("expected the label of an owner, got spaces")
+    return label
+
+
+OwnerName = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_spelled)]
+"""Label of an owner, in the spelling that indexes have."""
 IndexName = Annotated[str, Field(min_length=1, max_length=64)]
 WorkId = Annotated[str, Field(min_length=1, max_length=1000)]
 HoldReason = Annotated[str, Field(min_length=1, max_length=500)]

@@ -1,5 +1,6 @@
 """Consents: whether works may be used, from which time, and by which source."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -19,8 +20,8 @@ from byline_service.http.bodies import json_body, request_body
 from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
-from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
-from byline_service.ledger import consent_queries
+from byline_service.idempotency import IDEMPOTENCY_PARAMETER, run_once
+from byline_service.ledger import consent_queries, party_queries
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/consents", tags=["Compensation"])
@@ -40,14 +41,18 @@ async def record(request: Request, caller: Compensating) -> Response:
 
     Runs hold the amounts of works without consent back, from events since then. Answers no longer list the works.
     """
+    service: AppState = request.app.state.service
     wanted, body = await json_body(request, ConsentsBody)
 
-    async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
-        del prepared
+    async def served() -> set[str]:
+        return await asyncio.to_thread(service.owners)
+
+    async def write(transaction: Connection, owners: set[str]) -> tuple[int, BaseModel]:
+        await party_queries.require_known_owners(transaction, {row.owner for row in wanted.consents}, owners)
         at = await consent_queries.record(transaction, caller, consents_fact(wanted.consents))
         return 201, ConsentsRecorded(recorded=len(wanted.consents), at=at)
 
-    return located(await run_once(request, caller, body, no_preparation, write), "/v1/consents")
+    return located(await run_once(request, caller, body, served, write), "/v1/consents")
 
 
 @router.get(

@@ -1,5 +1,6 @@
 """Holds and disputes: amounts that a run holds back, until a release pays them."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -18,7 +19,7 @@ from byline_service.http.locations import located
 from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.idempotency import IDEMPOTENCY_PARAMETER, no_preparation, run_once
-from byline_service.ledger import hold_queries, holding
+from byline_service.ledger import hold_queries, holding, party_queries
 from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/holds", tags=["Compensation"])
@@ -39,13 +40,17 @@ async def place(request: Request, caller: Compensating) -> Response:
 
     While it is in force, runs put the subject's amounts into the account `held`. A `release` pays them out.
     """
+    service: AppState = request.app.state.service
     wanted, body = await json_body(request, HoldBody)
 
-    async def write(transaction: Connection, prepared: None) -> tuple[int, BaseModel]:
-        del prepared
+    async def served() -> set[str]:
+        return await asyncio.to_thread(service.owners)
+
+    async def write(transaction: Connection, owners: set[str]) -> tuple[int, BaseModel]:
+        await party_queries.require_known_owners(transaction, [wanted.subject.owner], owners)
         return 201, _document(await holding.place(transaction, caller, wanted))
 
-    return located(await run_once(request, caller, body, no_preparation, write), "/v1/holds", "id")
+    return located(await run_once(request, caller, body, served, write), "/v1/holds", "id")
 
 
 @router.post(

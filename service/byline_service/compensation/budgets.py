@@ -113,6 +113,23 @@ def require_finished(period: Period, now: str) -> None:
         )
 
 
+def require_begun(period: Period, founded: str) -> None:
+    """Check that a training pool had a policy before the end of its period.
+
+    Args:
+        period: The period.
+        founded: Time of the policy's first revision.
+
+    Raises:
+        InvalidInput: The period ended before the policy existed.
+    """
+    if period.until <= founded:
+        raise InvalidInput(
+            f"expected a period in which the policy existed, this one ended at {period.until}: a training pool pays for no "
+            "period before its policy"
+        )
+
+
 def require_current(statement: Statement, newest: Policy) -> None:
     """Check that a division follows the newest revision of its policy.
 

@@ -6,7 +6,7 @@ earliest, so that it never frees the amounts of events before.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -72,7 +72,14 @@ class ConsentBook:
 
     def restrictions(self, basis: int) -> list[Restriction]:
         """Return the restrictions by the records up to a sequence."""
-        return restrictions_of([record for record in self.records if record.sequence <= basis])
+        return restrictions_of(self._upto(basis))
+
+    def allowed_between(self, since: str, basis: int) -> int:
+        """Count the consents that ended a restriction from a time on, by the records up to a sequence."""
+        return allowed_since(self._upto(basis), since)
+
+    def _upto(self, basis: int) -> list[ConsentRecord]:
+        return [record for record in self.records if record.sequence <= basis]
 
 
 def records_of(fact: ConsentsFact, sequence: int, person: str, at: str) -> list[ConsentRecord]:
@@ -89,11 +96,28 @@ def restrictions_of(records: Iterable[ConsentRecord]) -> list[Restriction]:
     Args:
         records: Consents. At one time, the later record counts.
     """
-    ordered = sorted(records, key=lambda each: (_works(each), each.since, each.sequence, each.line))
-    found: list[Restriction] = []
-    for _, same in groupby(ordered, key=_works):
-        found += _intervals(list(same))
+    found = [each for same in _by_works(records) for each in _intervals(same)]
     return sorted(found, key=lambda each: each.id)
+
+
+def allowed_since(records: Iterable[ConsentRecord], since: str) -> int:
+    """Count the consents that ended a restriction.
+
+    Args:
+        records: Consents.
+        since: Only those from this time on.
+    """
+    pairs = [pair for same in _by_works(records) for pair in pairwise(same)]
+    return sum(
+        before.consent.status != "allowed" == after.consent.status and after.since >= since
+        for before, after in pairs
+    )
+
+
+def _by_works(records: Iterable[ConsentRecord]) -> list[list[ConsentRecord]]:
+    """Return the consents of the same works together, in the order of their times."""
+    ordered = sorted(records, key=lambda each: (_works(each), each.since, each.sequence, each.line))
+    return [list(same) for _, same in groupby(ordered, key=_works)]
 
 
 def _works(record: ConsentRecord) -> tuple[str, str, str, str]:

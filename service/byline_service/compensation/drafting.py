@@ -8,7 +8,13 @@ from byline.api.compensation import Reason
 from byline.api.statements import RefusedEvent, ReleasedAccount, StoredWarning, WarningKind
 from byline.errors import InvalidInput
 from byline_service.compensation.allocation import Allocation, allocate, allocate_training
-from byline_service.compensation.budgets import NOTHING_SPENT, Division, Spending, require_unpaid
+from byline_service.compensation.budgets import (
+    NOTHING_SPENT,
+    Division,
+    Spending,
+    require_begun,
+    require_unpaid,
+)
 from byline_service.compensation.calendar import Period
 from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
@@ -59,12 +65,14 @@ class Candidates:
     """Part of the period's budget that is spent."""
     budget: int
     """Budget of the period, in minor units."""
+    founded: str
+    """Time of the policy's first revision."""
     repeated: Collection[str] = frozenset()
     """Ids of events whose reference an earlier event of the policy's indexes has."""
     restrictions: Sequence[Restriction] = ()
     """Holds, disputes and missing consent that are in force."""
     holds_ended: int = 0
-    """Number of holds that ended since the period began."""
+    """Number of holds that ended since the period began, and of consents that ended a restriction."""
     rosters: Sequence[Roster] = ()
     """Owners of the events' versions, or of the index of a training pool."""
 
@@ -152,6 +160,7 @@ def _draft_training(policy: Policy, found: Candidates) -> AllocationStatement:
         raise InvalidInput(
             "expected an allocation of a training pool, got an adjustment: it has no late events"
         )
+    require_begun(found.period, found.founded)
     require_unpaid(found.kind, found.spending)
     if not found.rosters:
         raise InvalidInput(

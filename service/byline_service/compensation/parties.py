@@ -7,7 +7,7 @@ whole.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -21,6 +21,7 @@ from byline.errors import Conflict, InvalidInput
 from byline.index.canonical_json import canonical_json
 from byline.names.owner_labels import owner_label
 from byline_service.compensation.event import Stored
+from byline_service.compensation.restrictions import Restriction
 
 MASKED = "•"
 _SHOWN = 4
@@ -124,6 +125,35 @@ class PartyBook:
         """
         sequence, party = self.labels.get(label, (basis + 1, ""))
         return label if sequence > basis else self.revisions[party][0][1].name
+
+    def labels_of(self, label: str, basis: int) -> list[str]:
+        """Return every label of the party that has a label, sorted. The label alone if none has it.
+
+        Args:
+            label: Label of an owner.
+            basis: Sequence of the last record that counts.
+        """
+        sequence, party = self.labels.get(label, (basis + 1, ""))
+        if sequence > basis:
+            return [label]
+        return sorted(each for each, (at, of) in self.labels.items() if of == party and at <= basis)
+
+
+def of_every_label(each: Iterable[Restriction], book: PartyBook, basis: int) -> list[Restriction]:
+    """Apply the restrictions of an owner to every label of the owner's party. Those of one work stay with its label.
+
+    Args:
+        each: Restrictions.
+        book: The parties.
+        basis: Sequence of the last record that counts.
+    """
+    return [
+        one.model_copy(update={"subject": one.subject.model_copy(update={"owner": label})})
+        for one in each
+        for label in (
+            book.labels_of(one.subject.owner, basis) if one.subject.work is None else (one.subject.owner,)
+        )
+    ]
 
 
 def label_taken() -> Conflict:

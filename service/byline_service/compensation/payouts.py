@@ -168,17 +168,28 @@ def confirmed_entries(statement: PayoutStatement, returned: Collection[str]) -> 
 
 
 def reference_key(reference: str) -> str:
-    """Return the form of a bank's reference that is unique: without spaces, case, and variants of characters.
+    """Return the form of a bank's reference that is unique: without spaces, case, marks, and variants of characters.
 
     Raises:
-        InvalidInput: The reference has control characters, or only spaces.
+        InvalidInput: The reference has control characters, only spaces, or letters that are not Latin.
     """
     if not reference.isprintable() or IGNORABLE.search(reference):
         raise InvalidInput("expected a reference without control or invisible characters, got one")
-    folded = "".join(unicodedata.normalize("NFKC", reference).casefold().split())
+    plain = "".join(map(_plain, unicodedata.normalize("NFKD", reference)))
+    folded = "".join(plain.casefold().split())
     if not folded:
         raise InvalidInput("expected the reference of the bank, got spaces")
+    if not folded.isascii():
+        raise InvalidInput(
+            "expected a reference in Latin letters, digits and signs, as banks write it, got others"
+        )
     return folded
+
+
+def _plain(each: str) -> str:
+    """Return a character without a mark, and one sign for all dashes."""
+    category = unicodedata.category(each)
+    return "" if category.startswith("M") else "-" if category == "Pd" else each
 
 
 def require_value_date(value_date: date, drafted_at: str, now: str) -> None:

@@ -31,7 +31,6 @@ from byline_service.database.tables.compensation import (
 from byline_service.ledger import (
     entry_queries,
     event_queries,
-    hold_queries,
     holding,
     journal_queries,
     policy_queries,
@@ -67,6 +66,7 @@ async def candidates(transaction: Connection, search: Search) -> Candidates:
         carried=carried_of(await entry_queries.balances(transaction, policy.name, basis)),
         spending=spent,
         budget=ceiling(policy, paid_by),
+        founded=await policy_queries.founded(transaction, policy.name),
     )
     if policy.basis == "training":
         rosters = await roster_queries.for_period(transaction, policy.indexes[0], search.period.until, basis)
@@ -88,7 +88,7 @@ async def _with_restrictions(transaction: Connection, search: Search, found: Can
     return replace(
         found,
         restrictions=await holding.restrictions(transaction, search.basis),
-        holds_ended=await hold_queries.ended_between(transaction, search.period.since, search.basis),
+        holds_ended=await holding.ended_between(transaction, search.period.since, search.basis),
     )
 
 

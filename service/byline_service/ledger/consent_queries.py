@@ -13,6 +13,7 @@ from byline_service.compensation.consents import (
     ConsentBook,
     ConsentRecord,
     ConsentsFact,
+    allowed_since,
     records_of,
     restrictions_of,
 )
@@ -70,13 +71,22 @@ async def restrictions(transaction: Connection, basis: int, index: str | None = 
         basis: Sequence of the last record that counts.
         index: Only those of this index.
     """
-    chosen = _of_index(index).where(consents.c.sequence <= basis)
-    return restrictions_of([_record(row) for row in (await transaction.execute(chosen)).mappings()])
+    return restrictions_of(await _upto(transaction, basis, index))
+
+
+async def allowed_between(transaction: Connection, since: str, basis: int) -> int:
+    """Count the consents that ended a restriction from a time on, by the records up to a sequence."""
+    return allowed_since(await _upto(transaction, basis), since)
 
 
 def expected(book: ConsentBook) -> Iterable[Row]:
     """Derive the rows of all consents."""
     return (_row(each) for each in book.records)
+
+
+async def _upto(transaction: Connection, basis: int, index: str | None = None) -> list[ConsentRecord]:
+    chosen = _of_index(index).where(consents.c.sequence <= basis)
+    return [_record(row) for row in (await transaction.execute(chosen)).mappings()]
 
 
 def _of_index(index: str | None) -> Select[Any]:

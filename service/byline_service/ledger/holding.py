@@ -6,9 +6,10 @@ from byline.api.holds import HoldBody
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
 from byline_service.compensation.holds import Act, Hold, HoldEnded, HoldPlaced
+from byline_service.compensation.parties import of_every_label
 from byline_service.compensation.restrictions import Restriction
 from byline_service.database import Connection
-from byline_service.ledger import consent_queries, hold_queries, journal_queries
+from byline_service.ledger import consent_queries, hold_queries, journal_queries, party_queries
 
 
 async def place(transaction: Connection, caller: Caller, wanted: HoldBody) -> Hold:
@@ -64,4 +65,17 @@ async def restrictions(transaction: Connection, basis: int | None = None) -> lis
     """
     upto = await journal_queries.last_sequence(transaction) if basis is None else basis
     held = await hold_queries.restrictions(transaction, upto)
-    return [*held, *await consent_queries.restrictions(transaction, upto)]
+    found = [*held, *await consent_queries.restrictions(transaction, upto)]
+    return of_every_label(found, await party_queries.party_book(transaction), upto) if found else []
+
+
+async def ended_between(transaction: Connection, since: str, basis: int) -> int:
+    """Count the holds that ended, and the consents that ended a restriction.
+
+    Args:
+        transaction: An open transaction.
+        since: Only those from this time on.
+        basis: Sequence of the last record that counts.
+    """
+    ended = await hold_queries.ended_between(transaction, since, basis)
+    return ended + await consent_queries.allowed_between(transaction, since, basis)

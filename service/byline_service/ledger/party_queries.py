@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +10,7 @@ from sqlalchemy import Column, delete, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from byline.api.parties import PartyDetails
+from byline.api.payouts import Payee
 from byline.errors import InvalidInput, NotFound
 from byline.index.canonical_json import canonical_json
 from byline_service.compensation.journal import Record
@@ -141,6 +142,29 @@ async def require_known_owners(
         raise InvalidInput(
             f"expected owners of a served index or labels of parties, got {len(left)} others: correct the spelling, or "
             "record their parties first"
+        )
+
+
+async def require_recorded_accounts(transaction: Connection, payees: Mapping[str, Payee]) -> None:
+    """Check that no account differs from the one that an administrator recorded for the owner's party.
+
+    Args:
+        transaction: An open transaction.
+        payees: Accounts by owner.
+
+    Raises:
+        InvalidInput: One of them differs.
+    """
+    rows = await page(transaction, payees.keys(), None, len(payees)) if payees else []
+    recorded = {
+        label: row.details.iban
+        for row in rows
+        if row.details is not None and row.details.iban is not None
+        for label in row.party.labels
+    }
+    if any(recorded.get(owner, payee.iban) != payee.iban for owner, payee in payees.items()):
+        raise InvalidInput(
+            "expected the recorded account of each owner's party, got another one: an administrator can change the party"
         )
 
 

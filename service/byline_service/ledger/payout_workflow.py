@@ -19,6 +19,7 @@ from byline_service.ledger import (
     entry_queries,
     holding,
     journal_queries,
+    party_queries,
     payout_queries,
     policy_queries,
     run_workflow,
@@ -40,10 +41,11 @@ async def prepare(transaction: Connection, caller: Caller, name: str, wanted: Wa
     Raises:
         NotFound: There is no such policy.
         RunConflict: Less is payable, or the policy has the most open runs.
-        InvalidInput: An account is not valid.
+        InvalidInput: An account is not valid, or is not the one of the owner's party.
     """
     await journal_queries.next_position(transaction)  # nobody else writes until the end of this transaction
     policy = await policy_queries.find(transaction, name)
+    await party_queries.require_recorded_accounts(transaction, wanted.payees or {})
     dues = await payout_queries.dues(transaction, name)
     statement = draft_payout(policy, wanted, dues, await holding.restrictions(transaction))
     return await run_workflow.draft(transaction, caller, statement)

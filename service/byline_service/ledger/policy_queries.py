@@ -86,6 +86,14 @@ async def revisions(transaction: Connection, name: str) -> list[Policy]:
     return found
 
 
+async def founded(transaction: Connection, name: str) -> str:
+    """Return the time of the first revision of a policy."""
+    chosen = select(policies.c.sequence).where(policies.c.name == name, policies.c.revision == 1)
+    sequence = (await transaction.execute(chosen)).scalar_one()
+    (record,) = await journal_queries.records(transaction, [sequence])
+    return record.at
+
+
 async def _at(transaction: Connection, sequences: list[int]) -> list[Policy]:
     facts = [record.fact for record in await journal_queries.records(transaction, sequences)]
     return [fact.policy for fact in facts if isinstance(fact, PolicyRevised)]

@@ -25,7 +25,12 @@ from byline_service.compensation.runs import (
     require_balanced,
     require_known_restrictions,
 )
-from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
+from byline_service.compensation.statements import (
+    AllocationStatement,
+    PayoutStatement,
+    ReversalStatement,
+    Statement,
+)
 from byline_service.database import Connection, Database
 from byline_service.ledger import (
     candidate_queries,
@@ -33,6 +38,7 @@ from byline_service.ledger import (
     event_queries,
     holding,
     journal_queries,
+    party_queries,
     payout_queries,
     policy_queries,
     statement_queries,
@@ -144,8 +150,7 @@ async def approve(transaction: Connection, caller: Caller, run_id: str) -> RunRo
     place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
     run.require_approvable(caller.person, await makers_of(transaction, caller))
-    await _require_current(transaction, run.statement)
-    require_known_restrictions(run.statement, await holding.restrictions(transaction))
+    await _require_payable_now(transaction, run.statement)
     return await _stepped(transaction, caller, place, run, "approval")
 
 
@@ -195,8 +200,7 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
     run.require_postable()
     entries = run.statement.entries()
     require_balanced(entries)
-    await _require_current(transaction, run.statement)
-    require_known_restrictions(run.statement, await holding.restrictions(transaction))
+    await _require_payable_now(transaction, run.statement)
     claims = await _claims(transaction, run.statement)
     divisions = await candidate_queries.posted_divisions(transaction, row.policy)
     require_budget(run.statement, divisions, place.sequence - 1)
@@ -208,8 +212,13 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
     return stepped
 
 
-async def _require_current(transaction: Connection, statement: Statement) -> None:
+async def _require_payable_now(transaction: Connection, statement: Statement) -> None:
+    """Check that policy, restrictions and accounts are those that the run was drafted on."""
     require_current(statement, await policy_queries.find(transaction, statement.policy.name))
+    require_known_restrictions(statement, await holding.restrictions(transaction))
+    if isinstance(statement, PayoutStatement):
+        payees = {line.owner: line.payee for line in statement.lines if line.payee is not None}
+        await party_queries.require_recorded_accounts(transaction, payees)
 
 
 async def _claims(transaction: Connection, statement: Statement) -> list[tuple[str, int]]:

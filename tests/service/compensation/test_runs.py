@@ -21,6 +21,11 @@ class TestPersons:
 def draft():
     march, chosen = period_named("month", "2026-03"), policy()
     found = Candidates(
-        kind="allocation", period=march, basis=1, events=[event({"a": (1, 2, 3)})], budget=chosen.budget
+        kind="allocation",
+        period=march,
+        basis=1,
+        events=[event({"a": (1, 2, 3)})],
+        budget=chosen.budget,
+        founded=march.since,
     )
     return draft_allocation(chosen, found)

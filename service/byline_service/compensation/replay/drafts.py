@@ -122,10 +122,11 @@ def _reallocated(
             carried=carried_of(book.balances(policy.name, basis)),
             spending=spent,
             budget=ceiling(policy, paid_by),
+            founded=book.founded[policy.name],
             repeated=book.repeated(policy, [*own, *late]),
             restrictions=book.restrictions(basis),
             rosters=_rosters(book, statement, [*own, *late]),
-            holds_ended=book.holds.ended_between(statement.since, basis),
+            holds_ended=book.restrictions_ended(statement.since, basis),
         ),
     )
 

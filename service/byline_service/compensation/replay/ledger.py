@@ -10,7 +10,7 @@ from byline_service.compensation.consents import ConsentBook
 from byline_service.compensation.event import Event
 from byline_service.compensation.holds import HoldBook
 from byline_service.compensation.journal import GENESIS
-from byline_service.compensation.parties import PartyBook
+from byline_service.compensation.parties import PartyBook, of_every_label
 from byline_service.compensation.period_events import BookedEvent, Claims
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restriction
@@ -79,6 +79,8 @@ class ReplayedLedger:
     """Reference -> index and sequence of each event that has it."""
     policies: dict[tuple[str, int], tuple[int, Policy]] = field(default_factory=dict)
     """(name, revision) -> sequence of the record, and the policy."""
+    founded: dict[str, str] = field(default_factory=dict)
+    """Name of a policy -> time of its first revision."""
     runs: dict[str, Run] = field(default_factory=dict)
     stamps: dict[tuple[str, str], Stamp] = field(default_factory=dict)
     """(run, `draft` or a step) -> person and time of its record."""
@@ -111,7 +113,17 @@ class ReplayedLedger:
         Args:
             basis: Sequence of the record.
         """
-        return [*self.holds.restrictions(basis), *self.consents.restrictions(basis)]
+        found = [*self.holds.restrictions(basis), *self.consents.restrictions(basis)]
+        return of_every_label(found, self.parties, basis)
+
+    def restrictions_ended(self, since: str, basis: int) -> int:
+        """Count the holds that ended from a time on, and the consents that ended a restriction.
+
+        Args:
+            since: The time.
+            basis: Sequence of the last record that counts.
+        """
+        return self.holds.ended_between(since, basis) + self.consents.allowed_between(since, basis)
 
     def balances(self, policy: str, upto: int | None = None) -> dict[AccountKey, int]:
         """Return the balance of each account of a policy.

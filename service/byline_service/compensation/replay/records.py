@@ -81,3 +81,4 @@ def revise(book: ReplayedLedger, record: Record, policy: Policy, where: str) -> 
     elif before is not None:
         require_same_terms(before, policy)
     book.policies[policy.name, policy.revision] = record.sequence, policy
+    book.founded.setdefault(policy.name, record.at)

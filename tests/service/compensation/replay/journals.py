@@ -65,7 +65,8 @@ class Journal:
         """The division of the day of an event."""
         chosen = policy(period="day")
         day = period_named("day", of.booked_at[:10])
-        own = Candidates(kind="allocation", period=day, basis=3, events=[of], budget=chosen.budget, **changes)
+        terms = {"budget": chosen.budget, "founded": day.since} | changes
+        own = Candidates(kind="allocation", period=day, basis=3, events=[of], **terms)
         return draft_allocation(chosen, own)
 
     def draft(self, statement, run="run"):
