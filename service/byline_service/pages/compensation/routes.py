@@ -2,6 +2,7 @@
 
 from byline_service.pages.compensation import (
     compare,
+    consents,
     holds,
     keys,
     ledger,
@@ -10,6 +11,7 @@ from byline_service.pages.compensation import (
     parties,
     payouts,
     policies,
+    rights,
     runs,
     start,
     statement_print,
@@ -23,6 +25,8 @@ PAGES = (
     compare,
     policies,
     parties,
+    rights,
+    consents,
     holds,
     payouts,
     ledger,
