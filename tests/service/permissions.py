@@ -50,6 +50,7 @@ PERMISSIONS: dict[tuple[str, str], Needs | None] = {
     ("GET", "/compensation/compare"): OWN,
     ("GET", "/compensation/holds"): READ,
     ("GET", "/compensation/consents"): READ,
+    ("GET", "/compensation/audit"): READ,
     ("GET", "/compensation/rights"): READ,
     ("GET", "/compensation/rights.csv"): READ,
     ("GET", "/compensation/parties"): READ,

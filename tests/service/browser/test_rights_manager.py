@@ -144,6 +144,7 @@ def test_axe_finds_nothing_on_any_of_these_pages(visit, served):
         "/compensation/holds",
         "/compensation/payouts",
         "/compensation/keys",
+        "/compensation/audit",
         f"/compensation/runs/{served.runs.april}",
     ):
         page.goto(path)

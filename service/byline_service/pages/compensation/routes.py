@@ -1,6 +1,7 @@
 """The compensation pages as one list."""
 
 from byline_service.pages.compensation import (
+    audit_log,
     compare,
     consents,
     holds,
@@ -31,6 +32,7 @@ PAGES = (
     payouts,
     ledger,
     keys,
+    audit_log,
     statement_print,
 )
 """Modules with a `router`."""
