@@ -85,7 +85,7 @@ async def confirm(request: Request, run: str, caller: Approving) -> Response:
 async def list_payouts(
     request: Request,
     after: After = None,
-    limit: Limit = 20,
+    limit: Limit = 100,
 ) -> Page[PayoutDocument]:
     """List the payouts, the newest first."""
     service: AppState = request.app.state.service

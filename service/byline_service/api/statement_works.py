@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated
 
 import numpy as np
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 
 from byline.api.page import Page
 from byline.api.works import LineEvent, LineWork
@@ -23,7 +23,7 @@ from byline_service.compensation.integer_shares import exact_shares
 from byline_service.compensation.statements import AllocationStatement
 from byline_service.compensation.works import rest_of
 from byline_service.database import Connection
-from byline_service.http.pagination import After, Number, cut, place_of
+from byline_service.http.pagination import After, Limit, Number, cut, place_of
 from byline_service.http.problems import problem_responses
 from byline_service.ledger import line_queries, statement_queries
 from byline_service.ledger.statement_documents import read_statement
@@ -31,14 +31,13 @@ from byline_service.state import AppState
 
 router = APIRouter(prefix="/v1/statements", tags=["Compensation"])
 OwnerName = Annotated[str, Path(max_length=1000, description="Owner of the line. The name may hold slashes")]
-Most = Annotated[int, Query(ge=1, le=100, description="Most events of the page")]
 
 
 @router.get(
     "/{run}/owners/{owner:path}", operation_id="list_line_events", responses=problem_responses(404, 422)
 )
 async def list_line_events(
-    request: Request, caller: Reading, run: str, owner: OwnerName, after: After = None, limit: Most = 20
+    request: Request, caller: Reading, run: str, owner: OwnerName, after: After = None, limit: Limit = 100
 ) -> Page[LineEvent]:
     """List the events behind an owner's line of a run, each with the owner's strongest works.
 

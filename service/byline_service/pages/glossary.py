@@ -37,7 +37,8 @@ GLOSSARY: Mapping[str, Definition] = {
     ),
     "plus-minus": Definition(
         "Plus-minus",
-        "Half of the 95 % interval. In 95 of 100 repetitions, an interval made this way holds the true value.",
+        "The number behind \u00b1 is a standard error: the typical distance from the mean of many repetitions. The 95 % "
+        "interval is about two of them to each side, and wider with few repetitions.",
     ),
     "interval": Definition(
         "95 % interval",

@@ -42,25 +42,26 @@ function foot({ example }, { onZoom }) {
   return element("footer", {}, zoom, example.uri ? place(example.uri) : null, element("span", { class: "id" }, example.id));
 }
 
-// The query left, the training point right; with tokens both are shaded.
+// The query left, the training point right, as pictures or texts; with tokens both texts are shaded.
 function besideView(each, { query, image, queryTokens }) {
   const { example } = each;
   const told = tokenViews(each, queryTokens);
-  const pictures = [queryPicture(query, image), each.image ? thumbnail(each.image, example) : null];
-  const pictured = pictures.some(Boolean) ? beside(side("Your query", pictures[0]), side("Training example", pictures[1] ?? preview(example, null))) : null;
-  if (told.length) return [pictured, ...told];
-  if (pictured) return [pictured, pictures[1] && example.preview ? preview(example, null) : null];
-  const own = queryText(query);
-  if (!example.preview) return [];
-  return own ? [beside(side("Your query", textView(`Query beside ${example.id}`, own, example.preview)), side("Training example", preview(example, own)))] : [preview(example, null)];
+  const asked = queryPicture(query, image);
+  const picture = each.image ? thumbnail(each.image, example) : null;
+  const own = told.length ? null : queryText(query);
+  const shown = told.length ? null : preview(example, own);
+  const left = asked ?? (own ? textView(`Query beside ${example.id}`, own, example.preview ?? "") : null);
+  const right = picture ?? shown ?? (asked ? element("p", { class: "hint" }, "It has no picture.") : null);
+  const sides = left && right ? beside(asked !== null, side("Your query", left), side("Training example", right)) : right;
+  return [sides, right === picture ? shown : null, ...told].filter(Boolean);
 }
 
-export function beside(...sides) {
-  return element("div", { class: "beside" }, ...sides);
+function beside(pictured, ...sides) {
+  return element("div", { class: pictured ? "beside pictures" : "beside" }, ...sides);
 }
 
 function side(title, content) {
-  return element("div", { class: "side" }, element("p", { class: "hint" }, title), content ?? element("p", { class: "nothing" }, "Not shown."));
+  return element("div", { class: "side" }, element("p", { class: "hint" }, title), content);
 }
 
 function preview(example, other) {

@@ -2,6 +2,7 @@
 import { bars } from "./charts.js";
 import { element } from "./dom.js";
 import { short } from "./formats.js";
+import { term } from "./glossary.js";
 
 // Returns nothing if replicates were not requested.
 export function noiseView({ noise, score, example }) {
@@ -11,7 +12,7 @@ export function noiseView({ noise, score, example }) {
   return element(
     "div",
     { class: "told noise", role: "group", "aria-label": `${title}: ${example.id}` },
-    element("p", { class: "hint" }, `${title}: ${withError(score, noise.standard_error)}${noise.standard_error === null ? "" : " (standard error over sets of noise)"}`),
+    element("p", { class: "hint" }, `${title}: ${withError(score, noise.standard_error)}`, ...(noise.standard_error === null ? [] : [" (", term("plus-minus", "standard error"), " over sets of noise)"])),
     parts.length ? bars(parts) : null,
   );
 }

@@ -1,5 +1,6 @@
 // The trust panel of an answer: search, standard errors and measurements.
 import { element } from "./dom.js";
+import { explained } from "./glossary.js";
 import { percent, whole } from "./numbers.js";
 
 const CHANCE_IS_ZERO = new Set(["lds", "loo", "owner"]);
@@ -14,7 +15,7 @@ export function trustView(answer, ends) {
     measured(answer),
     scored(answer),
   ];
-  const items = notes.map(([kind, title, text]) => element("li", { class: kind }, element("b", {}, title), element("span", {}, text)));
+  const items = notes.map(([kind, title, text]) => element("li", { class: kind }, element("b", {}, title), element("span", {}, ...explained(text))));
   const warnings = notes.filter(([kind]) => kind === "warn").length;
   const verdict = warnings ? "Some points need caution." : "No warnings for this answer.";
   return element(

@@ -1,16 +1,24 @@
 """Every list of the API, as the OpenAPI document names them: one envelope, one cursor, one pair of parameters."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from tests.service.api.test_openapi import operations
 
-SINGLE = {"get_caller", "get_coverage", "verify_ledger"}
+SINGLE = {"get_caller", "get_coverage", "get_rights", "preview_run", "verify_ledger"}
 """Operations without an id in their path that return one document."""
 PARAMETERS = {
     "after": {"anyOf": [{"type": "string", "maxLength": 8000}, {"type": "null"}]},
     "limit": {"type": "integer", "maximum": 1000, "minimum": 1, "default": 100},
 }
-NAMES = {"name": "fake", "policy": "royalties", "alias": "fake"}
+NAMES = {"name": "fake", "policy": "royalties", "alias": "fake", "owner": "owner 1", "run": "r" * 32}
+
+
+def needed(operation):
+    """The query parameters that a list cannot do without."""
+    given = operation.get("parameters", [])
+    return {each["name"]: NAMES[each["name"]] for each in given if each["in"] == "query" and each["required"]}
 
 
 def resolved(document, schema):
@@ -69,21 +77,21 @@ def full(api):
     for number in range(3):
         event = {"query": {"text": f"generation {number}"}}
         assert api.post("/v1/indexes/fake/events", event).status_code == 201
-    api.posted()
-    return api
+    run = api.posted()
+    owner = api.get(f"/v1/statements/{run}").json()["lines"][0]["owner"]
+    return api, NAMES | {"run": run, "owner": owner}
 
 
 def test_pages_of_one_entry_add_up_to_the_whole_list(full):
-    served, lengths = full.served, {}
-    for name, (path, _, _) in lists(served.app.openapi()).items():
-        address = path.format(**NAMES)
-        whole = served.client.get(address, params={"limit": 1000}).json()
+    (api, names), lengths = full, {}
+    served = api.served
+    for name, (path, operation, _) in lists(served.app.openapi()).items():
+        address, more = path.format(**names), needed(operation) | {"limit": 1}
+        whole = served.client.get(address, params=more | {"limit": 1000}).json()
         assert (whole["next"], whole["has_more"]) == (None, False), name
         found, after = [], None
         for _ in range(min(len(whole["data"]), 5)):
-            page = served.client.get(
-                address, params={"limit": 1} | ({"after": after} if after else {})
-            ).json()
+            page = served.client.get(address, params=more | ({"after": after} if after else {})).json()
             assert len(page["data"]) == 1, name
             assert page["has_more"] == (page["next"] is not None), name
             found, after = [*found, *page["data"]], page["next"]
@@ -101,9 +109,10 @@ def test_pages_of_one_entry_add_up_to_the_whole_list(full):
 
 def test_a_cursor_of_no_list_is_refused(served):
     refused = ("x", "%00", "e30", "W10", "WyJcdTAwMDAiXQ", "Wy0xXQ", "WzFlOTld", "bnVsbA", "%F0%9F")
-    for name, (path, _, _) in lists(served.app.openapi()).items():
+    for name, (path, operation, _) in lists(served.app.openapi()).items():
         if name == "get_policy":
             continue
+        more = urlencode(needed(operation))
         for cursor in refused:
-            response = served.client.get(f"{path.format(**NAMES)}?after={cursor}")
+            response = served.client.get(f"{path.format(**NAMES)}?{more}&after={cursor}")
             assert response.status_code == 422, (name, cursor)

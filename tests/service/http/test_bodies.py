@@ -24,7 +24,8 @@ def refused(response, *statuses):
     assert response.status_code in statuses, (response.status_code, response.text)
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
-    assert set(problem) == {"type", "title", "status", "detail", "request_id"}
+    assert set(problem) - {"errors"} == {"type", "title", "status", "detail", "request_id"}
+    assert all(set(part) - {"pointer", "parameter"} == {"detail"} for part in problem.get("errors", []))
     assert problem["status"] == response.status_code
     assert problem["type"].startswith("urn:byline:problem:")
     assert MARK not in response.text
