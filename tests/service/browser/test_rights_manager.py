@@ -146,6 +146,7 @@ def test_axe_finds_nothing_on_any_of_these_pages(visit, served):
         "/compensation/keys",
         "/compensation/audit",
         f"/compensation/runs/{served.runs.april}",
+        f"/compensation/runs/{served.runs.march}/owners/owner%201",
     ):
         page.goto(path)
         for scheme, width in (("light", 1440), ("dark", 390)):
