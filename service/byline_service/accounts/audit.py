@@ -1,10 +1,11 @@
 """The audit log of changes. Rows are only ever added, each chained to the one before by its hash."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, RowMapping, insert, select, text
+from sqlalchemy import ColumnElement, Row, RowMapping, insert, or_, select, text
 
 from byline_service.accounts.scopes import Caller
 from byline_service.database import Connection
@@ -67,16 +68,58 @@ async def rows(transaction: Connection) -> AsyncIterator[Sequence[RowMapping]]:
         yield part
 
 
-async def page(transaction: Connection, before: int | None, limit: int) -> list[Mapping[str, Any]]:
+@dataclass(frozen=True)
+class AuditFilter:
+    """A part of the audit log."""
+
+    subjects: tuple[str, ...] = ()
+    """First words of actions, such as `holds` of `holds.place`. Empty means all."""
+    action: str | None = None
+    """The whole action. None means all."""
+    person: str | None = None
+    """The person. None means all."""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions on lines."""
+        found: list[ColumnElement[bool]] = []
+        if self.subjects:
+            found.append(or_(*(audit.c.action.startswith(f"{each}.") for each in self.subjects)))
+        if self.action is not None:
+            found.append(audit.c.action == self.action)
+        if self.person is not None:
+            found.append(audit.c.person == self.person)
+        return found
+
+
+ALL = AuditFilter()
+
+
+async def values(transaction: Connection, column: str, chosen: AuditFilter) -> list[str]:
+    """Return the distinct values of a column, sorted.
+
+    Args:
+        transaction: An open transaction.
+        column: `person` or `action`.
+        chosen: Lines to look at.
+    """
+    of = audit.c[column]
+    found = await transaction.execute(select(of).where(*chosen.conditions()).distinct().order_by(of))
+    return list(found.scalars())
+
+
+async def page(
+    transaction: Connection, before: int | None, limit: int, part: AuditFilter = ALL
+) -> list[Mapping[str, Any]]:
     """Return lines, the newest first.
 
     Args:
         transaction: An open transaction.
         before: Only lines older than this one.
         limit: Most lines to return.
+        part: Lines to look at.
     """
     shown = [column for column in audit.c if column is not audit.c.hash]
-    chosen = select(*shown).order_by(audit.c.id.desc()).limit(limit)
+    chosen = select(*shown).where(*part.conditions()).order_by(audit.c.id.desc()).limit(limit)
     if before is not None:
         chosen = chosen.where(audit.c.id < before)
     return [dict(row) for row in (await transaction.execute(chosen)).mappings()]

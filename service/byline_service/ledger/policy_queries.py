@@ -3,7 +3,7 @@
 from sqlalchemy import func, insert, select
 
 from byline.errors import NotFound
-from byline_service.compensation.journal import PolicyRevised
+from byline_service.compensation.journal import PolicyRevised, Record
 from byline_service.compensation.money import minor_digits
 from byline_service.compensation.policy import Policy
 from byline_service.database import Connection
@@ -79,11 +79,21 @@ async def revisions(transaction: Connection, name: str) -> list[Policy]:
     Raises:
         NotFound: There is no such policy.
     """
+    return [revised.policy for _, revised in await history(transaction, name)]
+
+
+async def history(transaction: Connection, name: str) -> list[tuple[Record, PolicyRevised]]:
+    """Return the journal records of a policy's revisions, the first one first.
+
+    Raises:
+        NotFound: There is no such policy.
+    """
     chosen = select(policies.c.sequence).where(policies.c.name == name).order_by(policies.c.sequence)
-    found = await _at(transaction, list((await transaction.execute(chosen)).scalars()))
-    if not found:
+    sequences = list((await transaction.execute(chosen)).scalars())
+    if not sequences:
         raise NotFound("expected the name of a policy, got another one")
-    return found
+    found = await journal_queries.records(transaction, sequences)
+    return [(record, record.fact) for record in found if isinstance(record.fact, PolicyRevised)]
 
 
 async def founded(transaction: Connection, name: str) -> str:

@@ -23,8 +23,9 @@ export function failed(response, problem) {
 }
 
 // Writes a failure's details at the fields of a form and returns those that belong to none.
-// `fieldOf` maps a part ({pointer, parameter, detail}) to an input; by default, the last name of its pointer.
-export function showAtFields(form, error, fieldOf = (part) => namedField(form, part)) {
+// `fieldOf` maps a part ({pointer, parameter, detail, field}) to an input. By default it is the part's own field, or the
+// input with the last known name of its pointer; `data-part` gives an input a further name.
+export function showAtFields(form, error, fieldOf = (part) => part.field ?? namedField(form, part)) {
   clearFields(form);
   const rest = [];
   for (const part of error.parts ?? []) {
@@ -65,9 +66,12 @@ function describe(field, ids) {
 }
 
 function namedField(form, part) {
-  const names = (part.parameter ?? part.pointer ?? "").split("/").filter((name) => name && !/^\d+$/.test(name));
-  const found = names.length ? form.elements.namedItem(names.at(-1).replaceAll("~1", "/").replaceAll("~0", "~")) : null;
-  return found instanceof RadioNodeList ? found[0] : found;
+  const names = (part.parameter ?? part.pointer ?? "").split("/").map((name) => name.replaceAll("~1", "/").replaceAll("~0", "~"));
+  for (const name of names.reverse().filter(Boolean)) {
+    const named = form.elements.namedItem(name) ?? form.querySelector(`[data-part~="${CSS.escape(name)}"]`);
+    if (named) return named instanceof RadioNodeList ? named[0] : named;
+  }
+  return null;
 }
 
 function errorOf(response, problem) {

@@ -1,4 +1,5 @@
 // The confirmation dialog; a repeated press has no further effect.
+import { clearFields, showAtFields } from "./api.js";
 
 // One key per request: a repeated press, or a retry after a lost answer, is the same request.
 export function freshKey() {
@@ -11,15 +12,24 @@ export function tell(status, text, kind = "") {
   status.textContent = text;
 }
 
+// The words of an error that belong to no field of the form. The others stand at their fields.
+function wordsOf(error, form) {
+  if (error instanceof TypeError) return "The service cannot be reached. Try again.";
+  if (!form || !error.parts?.length) return error.message;
+  return showAtFields(form, error).join(" ") || "Nothing is stored. Change the marked fields.";
+}
+
 // Runs an action while its dialog is open, and shows its error there.
 export async function during(dialog, status, action) {
   const buttons = [...dialog.querySelectorAll("button")];
+  const form = status.closest("form");
+  if (form) clearFields(form);
   buttons.forEach((each) => (each.disabled = true));
   tell(status, "Working…", "busy");
   try {
     await action();
   } catch (error) {
-    tell(status, error instanceof TypeError ? "The service cannot be reached. Try again." : error.message, "error");
+    tell(status, wordsOf(error, form), "error");
     buttons.forEach((each) => (each.disabled = false));
     return;
   }

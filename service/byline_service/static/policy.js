@@ -2,15 +2,25 @@
 import { minorOf } from "./amounts.js";
 import { send } from "./api.js";
 import { during, freshKey } from "./confirm.js";
+import { faultAt } from "./faults.js";
+
+function amountOf(form, name, digits) {
+  const field = form.elements.namedItem(name);
+  try {
+    return minorOf(field.value || "0", digits);
+  } catch (error) {
+    throw faultAt(field, error.message);
+  }
+}
 
 function bodyOf(form) {
   const values = new FormData(form);
   const body = { ...JSON.parse(form.dataset.base) };
   for (const name of ["name", "currency", "period", "spread"]) if (values.has(name)) body[name] = values.get(name).trim();
   const digits = JSON.parse(form.dataset.digits)[body.currency];
-  body.pool = minorOf(values.get("pool"), digits);
-  body.floor = minorOf(values.get("floor") || "0", digits);
-  if (body.spread === "event" && values.get("budget")) body.budget = minorOf(values.get("budget"), digits);
+  body.pool = amountOf(form, "pool", digits);
+  body.floor = amountOf(form, "floor", digits);
+  if (body.spread === "event" && values.get("budget")) body.budget = amountOf(form, "budget", digits);
   if (values.get("confidence")) body.confidence = Number(values.get("confidence")) / 100;
   const least = values.get("quality");
   body.minimum_quality = least === "" ? null : { metric: "lds", by: "low", ...body.minimum_quality, least: Number(least) };

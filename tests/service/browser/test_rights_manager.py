@@ -97,6 +97,24 @@ def test_a_hold_is_placed_and_ended(visit, served):
     expect(page.locator("tbody")).to_contain_text("they agreed")
 
 
+def test_wrong_lines_of_consents_stand_at_the_file_and_a_corrected_file_is_imported(visit, served):
+    head = "owner;index;work;version;status;since;source"
+    page = visit("/compensation/consents", key=served.keys["ada"], width=390)
+    page.get_by_role("button", name="Import a CSV").click()
+    file = within(page).get_by_label("CSV file")
+
+    def send(*lines):
+        text = "\r\n".join((head, *lines)).encode("utf-8-sig")
+        file.set_input_files({"name": "c.csv", "mimeType": "text/csv", "buffer": text})
+        within(page).get_by_role("button", name="Import").click()
+
+    send("owner 1;fake;;;allowed;2026-03-01;letter", "", "owner 2;fake;;;never;2026-03-01;letter")
+    expect(file).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#consents-file-fault")).to_contain_text("Line 4: status: expected")
+    send('owner 1;fake;;;prohibited;2026-03-01;"a ""letter""; of March"')
+    expect(page.locator("tbody")).to_contain_text('a "letter"; of March')
+
+
 def test_a_key_is_shown_once(visit, served):
     page = visit("/compensation/keys", key=served.keys["root"], width=1440)
     page.get_by_role("button", name="Make a key").click()
@@ -121,10 +139,14 @@ def test_axe_finds_nothing_on_any_of_these_pages(visit, served):
         "/compensation/compare",
         "/compensation/policies",
         "/compensation/parties",
+        "/compensation/rights",
+        "/compensation/consents",
         "/compensation/holds",
         "/compensation/payouts",
         "/compensation/keys",
+        "/compensation/audit",
         f"/compensation/runs/{served.runs.april}",
+        f"/compensation/runs/{served.runs.march}/owners/owner%201",
     ):
         page.goto(path)
         for scheme, width in (("light", 1440), ("dark", 390)):

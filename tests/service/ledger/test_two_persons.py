@@ -153,3 +153,12 @@ def test_an_approver_rejects_with_a_comment_and_that_is_final(office):
     assert found["findings"] == []
     page = office.served.client.get(f"/compensation/runs/{run['id']}", headers=bearer(office.keys["ada"]))
     assert "owner 1 is disputed" in page.text
+
+
+def test_a_run_waits_for_those_alone_who_can_approve_it(office):
+    office.make("ada", "puppet", ["approve"])
+    made = office.send("ada", "/v1/statement-runs", office.draft())
+    assert made.status_code == 201, made.text
+    for person, words in (("puppet", "1 run waits for another person"), ("root", "1 run waits for you")):
+        text = office.served.client.get("/compensation", headers=bearer(office.keys[person])).text
+        assert words in text, person

@@ -14,10 +14,11 @@ from byline_service.accounts.scopes import Caller
 from byline_service.api import owner_accounts, statement_runs, statements
 from byline_service.compensation.calendar import EXAMPLES, last_finished
 from byline_service.compensation.money import minor_digits
-from byline_service.compensation.runs import same_person
+from byline_service.database import Connection
 from byline_service.http.pagination import After
 from byline_service.ledger import journal_queries, owner_queries
 from byline_service.pages.compensation.choice import Choice, PolicyName, Reading, choose
+from byline_service.pages.compensation.obstacles import obstacle
 from byline_service.pages.compensation.owner_charts import NAMED, RunColumn, RunSum, owner_bars, run_columns
 from byline_service.pages.compensation.policy_words import sentences
 from byline_service.pages.compensation.titles import days_title, period_title, run_title
@@ -42,7 +43,7 @@ class Waiting:
     title: str
     payable: int
     mine: bool
-    """Whether the caller can take the next step, as far as the run's drafter tells."""
+    """Whether the caller can take the next step."""
 
 
 @dataclass(frozen=True)
@@ -132,17 +133,17 @@ async def waiting_runs(request: Request, caller: Caller) -> list[Waiting]:
     service: AppState = request.app.state.service
     async with service.database.read() as reading:
         amounts = await owner_queries.payable_of_runs(reading, [each.id for each in found], None)
-    shown = [
-        Waiting(
-            each,
-            run_title(each),
-            amounts.get(each.id, 0),
-            caller.may(Scope.APPROVE)
-            and (each.state == "approved" or not same_person(caller.person, each.drafted_by)),
-        )
-        for each in found
-    ]
+        shown = [
+            Waiting(each, run_title(each), amounts.get(each.id, 0), await _can_move(reading, caller, each))
+            for each in found
+        ]
     return sorted(shown, key=lambda each: not each.mine)
+
+
+async def _can_move(reading: Connection, caller: Caller, run: RunDocument) -> bool:
+    if run.state == "approved":
+        return caller.may(Scope.APPROVE)
+    return await obstacle(reading, caller, run) is None
 
 
 async def _presets(request: Request, calendar: Calendar) -> list[Preset]:

@@ -1,7 +1,9 @@
 """The compensation pages as one list."""
 
 from byline_service.pages.compensation import (
+    audit_log,
     compare,
+    consents,
     holds,
     keys,
     ledger,
@@ -10,6 +12,7 @@ from byline_service.pages.compensation import (
     parties,
     payouts,
     policies,
+    rights,
     runs,
     start,
     statement_print,
@@ -23,10 +26,13 @@ PAGES = (
     compare,
     policies,
     parties,
+    rights,
+    consents,
     holds,
     payouts,
     ledger,
     keys,
+    audit_log,
     statement_print,
 )
 """Modules with a `router`."""

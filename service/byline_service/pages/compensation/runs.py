@@ -3,16 +3,14 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from byline.api.accounts import Scope
-from byline.api.statements import RunDocument, StatementDocument, StatementLine
-from byline_service.accounts.makers import makers_of
+from byline.api.statements import StatementDocument, StatementLine
 from byline_service.accounts.scopes import Caller
 from byline_service.api import statements
 from byline_service.compensation.eligibility import EXPLANATIONS
-from byline_service.compensation.runs import SamePerson, same_person
-from byline_service.ledger import statement_queries
+from byline_service.compensation.runs import same_person
 from byline_service.pages.compensation.choice import Reading
 from byline_service.pages.compensation.comparison import figures, owner_changes
+from byline_service.pages.compensation.obstacles import obstacle
 from byline_service.pages.compensation.owner_charts import owner_bars
 from byline_service.pages.compensation.titles import days_title, run_title
 from byline_service.pages.errors import PageRoute
@@ -29,6 +27,9 @@ LISTED_CHANGES = 10
 async def run_page(request: Request, caller: Reading, run: str) -> Response:
     """Show one run with its lines and its next steps."""
     statement = await statements.get_statement(request, caller, run)
+    service: AppState = request.app.state.service
+    async with service.database.read() as reading:
+        hindered = await obstacle(reading, caller, statement)
     lines = sorted(statement.lines, key=lambda line: _place(statement, line))
     return page(
         request,
@@ -40,7 +41,7 @@ async def run_page(request: Request, caller: Reading, run: str) -> Response:
         lines=lines,
         drawn=owner_bars(lines[:DRAWN_OWNERS]),
         change=await _change(request, caller, statement),
-        obstacle=await _obstacle(request, caller, statement),
+        obstacle=hindered,
         own=same_person(caller.person, statement.drafted_by),
         explanations=EXPLANATIONS,
     )
@@ -77,22 +78,3 @@ def _place(statement: StatementDocument, line: StatementLine) -> tuple[int, str]
     """Return the place of a line: the largest amounts first. A reversal begins with the owners who lose most."""
     total = line.payable + line.escrow + line.held + line.carried
     return total if statement.kind == "reversal" else -total, line.owner
-
-
-async def _obstacle(request: Request, caller: Caller, run: RunDocument) -> str | None:
-    """Return why the caller cannot approve a run. None if they can. The approval itself checks again."""
-    if not caller.may(Scope.APPROVE):
-        return "Your key does not have the scope approve."
-    if same_person(caller.person, run.drafted_by):
-        return "You drafted this run. Another person must approve it."
-    if run.state != "draft":
-        return None
-    service: AppState = request.app.state.service
-    async with service.database.read() as reading:
-        _, found = await statement_queries.find(reading, run.id)
-        makers = await makers_of(reading, caller)
-    try:
-        found.require_approvable(caller.person, makers)
-    except SamePerson:
-        return "One person made or could hold both your key and the drafter's. Another approver is needed."
-    return None

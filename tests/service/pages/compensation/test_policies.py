@@ -1,5 +1,6 @@
 """The page of policies: sentences, the history, and who may revise."""
 
+import re
 from html import unescape
 
 from tests.service.keys import bearer
@@ -24,5 +25,7 @@ def test_the_history_tells_what_each_revision_changed(served):
     text = unescape(served.client.get("/compensation/policies").text)
     assert "<ins>Amounts below 0.07 EUR are carried into the next run.</ins>" in text
     assert "Before: Every amount is paid, however small." in text
+    for revision in (1, 2):
+        assert re.search(rf'<b>Revision {revision}</b> <span class="hint">tester, <time', text)
     key = served.key_for(scopes=["read"], owners=["owner 1"])
     assert served.client.get("/compensation/policies", headers=bearer(key)).status_code == 403
