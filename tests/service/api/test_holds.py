@@ -52,3 +52,16 @@ def test_who_may_and_what_is_refused(api):
     api.post(f"/v1/holds/{second['id']}/end", {"reason": "why"}, as_="grace")
     assert [each["id"] for each in api.get("/v1/holds?state=in_force").json()["data"]] == [first["id"]]
     assert api.get(f"/v1/holds/{second['id']}").json()["ended"]["reason"] == "why"
+
+
+def test_a_misspelled_owner_is_told(api):
+    """A hold or a takedown of a label that nobody has would hold nothing, and nobody would know."""
+    row = {"index": "fake", "status": "prohibited", "since": "2020-03-01T00:00:00Z", "source": "letter"}
+    for wrong in ("owner  l", "0wner 1", "Owner 1"):
+        subject = HOLD | {"subject": {"owner": wrong}}
+        assert api.post("/v1/holds", subject).status_code == 422, wrong
+        consents = [row | {"owner": "owner 1"}, row | {"owner": wrong}]
+        assert api.post("/v1/consents", {"consents": consents}).status_code == 422, wrong
+    assert api.get("/v1/holds").json()["data"] == api.get("/v1/consents").json()["data"] == []
+    spaced = api.post("/v1/holds", HOLD | {"subject": {"owner": " owner\u00a0 1"}})
+    assert (spaced.status_code, spaced.json()["subject"]["owner"]) == (201, "owner 1")

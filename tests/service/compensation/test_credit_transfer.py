@@ -48,3 +48,20 @@ def test_payouts_that_no_such_file_can_pay():
         credit_transfer(posted({"ash": PAYEES["ash"]}), PAYER)
     with pytest.raises(InvalidInput, match="in EUR"):
         credit_transfer(posted(currency="USD"), PAYER)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ash</Nm></Cdtr><Amt><InstdAmt Ccy='EUR'>9999.00</InstdAmt></Amt>",
+        "]]><InstdAmt>9</InstdAmt><![CDATA[",
+        "&lt;InstdAmt&gt;9&#60;",
+        "<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]>&b;",
+    ],
+)
+def test_the_name_of_a_payee_adds_no_transfer(name):
+    payees = PAYEES | {"ash": Payee(name=name, iban=PAYEES["ash"].iban)}
+    written = credit_transfer(posted(payees), PAYER)
+    assert texts(written, "InstdAmt") == ["123.45", "0.07"]
+    assert set(texts(written, "CtrlSum")) == {"123.52"}
+    assert b"<!" not in written
