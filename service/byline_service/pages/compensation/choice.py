@@ -11,7 +11,6 @@ from byline.errors import NotFound
 from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api import ledger, policies
-from byline_service.state import AppState
 
 Reading = Annotated[Caller, requires(Scope.READ, owner_scoped=True)]
 PolicyName = Annotated[str | None, Query(max_length=64)]
@@ -54,13 +53,3 @@ async def choose(request: Request, caller: Caller, wanted: str | None) -> Choice
         raise NotFound("expected the name of a policy, got another one")
     name = wanted or next(iter(names), None)
     return Choice(names, name, documents.get(name or ""))
-
-
-def served_indexes(request: Request) -> list[str]:
-    """Return the names of the served indexes, sorted. Aliases are left out.
-
-    Args:
-        request: The request of a page.
-    """
-    service: AppState = request.app.state.service
-    return sorted({service.own_name(name) for name in service.attributors})

@@ -10,7 +10,7 @@ from byline_service.accounts.permissions import requires
 from byline_service.accounts.scopes import Caller
 from byline_service.api import consents
 from byline_service.http.pagination import After
-from byline_service.pages.compensation.choice import served_indexes
+from byline_service.pages.compensation.index_names import served_indexes
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.rendering import page
 

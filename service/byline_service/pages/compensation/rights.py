@@ -11,7 +11,7 @@ from byline_service.accounts.scopes import Caller
 from byline_service.compensation.rights import RightsTable
 from byline_service.compensation.rights_csv import COLUMNS
 from byline_service.ledger import rights_queries
-from byline_service.pages.compensation.choice import served_indexes
+from byline_service.pages.compensation.index_names import served_indexes
 from byline_service.pages.csv import csv_response
 from byline_service.pages.errors import PageRoute
 from byline_service.pages.rendering import page
