@@ -29,6 +29,7 @@ COMMANDS = [
     "benchmarks.peers.folder_quickstarts",
     "benchmarks.peers.quickstarts",
     "benchmarks.service.load",
+    "benchmarks.service.money_kills",
     "benchmarks.service.switches",
     "benchmarks.speed.build_time",
     "benchmarks.speed.cold_query",
