@@ -89,8 +89,8 @@ bench-service-kills: $(READY)  ## the service killed with -9 while events are bo
 	$(BIN)/python -m tests.system.service_kills --database postgresql --kills 30
 
 bench-money-kills: $(READY)  ## the service killed with -9 while it books, pays and reverses, on SQLite and on PostgreSQL
-	$(BIN)/python -m benchmarks.service.money_kills
-	$(BIN)/python -m benchmarks.service.money_kills --database postgresql --kills 100
+	$(BIN)/python -m tests.system.money_kills
+	$(BIN)/python -m tests.system.money_kills --database postgresql --kills 100
 
 bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m tests.system.kills

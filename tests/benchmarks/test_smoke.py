@@ -29,7 +29,6 @@ COMMANDS = [
     "benchmarks.peers.folder_quickstarts",
     "benchmarks.peers.quickstarts",
     "benchmarks.service.load",
-    "benchmarks.service.money_kills",
     "benchmarks.service.switches",
     "benchmarks.speed.build_time",
     "benchmarks.speed.cold_query",
@@ -42,6 +41,7 @@ COMMANDS = [
     "tests.system.fuzz",
     "tests.system.kills",
     "tests.system.model_table",
+    "tests.system.money_kills",
     "tests.system.random_models",
     "tests.system.service_kills",
 ]

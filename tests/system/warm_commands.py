@@ -78,14 +78,14 @@ def _serve_commands() -> None:
     compose()
     for name in IMPORTED:
         importlib.import_module(name)
-    byline_service.server.Server = RestartedServer  # type: ignore[misc]
+    byline_service.server.Server = RestartedServer
     with patch("byline_service.ledger.journal_queries.datetime", Clock):
         for line in sys.stdin:
             output, *arguments = json.loads(line)
             if arguments[0] == "serve":
                 _command(output, arguments)
             else:
-                _tell(lambda output=output, arguments=arguments: _command(output, arguments))  # type: ignore[misc]
+                _tell(lambda output=output, arguments=arguments: _command(output, arguments))
 
 
 if __name__ == "__main__":

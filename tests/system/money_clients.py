@@ -173,7 +173,11 @@ class Treasurer(MoneyClient):
             return
         run, lines = prepared.body["id"], prepared.body["lines"]
         returned = [line["owner"] for line in lines if self.chance.random() < 0.1]
-        body = {"reference": f"bank {run}", "value_date": prepared.body["prepared_at"][:10], "returned": returned}
+        body = {
+            "reference": f"bank {run}",
+            "value_date": prepared.body["prepared_at"][:10],
+            "returned": returned,
+        }
         self.act("payout-confirmation", f"/v1/payouts/{run}/confirm", "grace", body, run=run)
 
     def post(self, draft: dict[str, Any]) -> bool:
