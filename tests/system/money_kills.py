@@ -46,8 +46,6 @@ from tests.system.money_clients import (
 from tests.system.service_kills import Service, databases, request
 from tests.system.serving import START_SECONDS, tiny_index
 
-LONGEST_LIFE = 1.2
-"""Longest time in seconds before a ready service is killed."""
 POOL = 10_001
 BOOKERS = TREASURERS = 2
 PERSONS = {"root": ("admin",), "ada": ("compensate", "query", "read"), "grace": ("approve",)}
@@ -167,7 +165,7 @@ def run_kills(desk: Desk, audit: Audit, options: argparse.Namespace) -> int:
         client.start()
     done = 0
     while done < kills and not audit.wrong and time.monotonic() < end:
-        time.sleep(chance.uniform(0.02, LONGEST_LIFE))
+        time.sleep(chance.uniform(0.02, options.life))
         service.kill()
         done += 1
         known = [act.record for act in list(desk.books.acts.values())]
@@ -243,6 +241,9 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--minutes", type=float, default=60.0, help="longest time of the kills")
+    parser.add_argument(
+        "--life", type=float, default=1.2, help="longest time in seconds before a ready service is killed"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--smoke", action="store_true", help="two kills")
