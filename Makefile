@@ -49,7 +49,7 @@ format: $(READY)  ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-cold-query bench-http bench-switches bench-kills bench-service-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-selection, bench-diffusion, bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
+bench: bench-digits bench-recorded bench-build bench-memory bench-search bench-scan-memory bench-cold-query bench-http bench-switches bench-kills bench-service-kills bench-money-kills bench-ensembles bench-groups bench-sotu bench-models  ## most benchmarks of docs/benchmarks.md (not bench-selection, bench-diffusion, bench-service, bench-finetune, bench-curve, bench-tune, bench-pca, bench-peers, bench-quickstarts)
 
 bench-digits: $(READY)  ## accuracy (LDS) on digits, against real retraining
 	$(BIN)/python -m benchmarks.accuracy.digits
@@ -87,6 +87,10 @@ bench-switches: $(READY)  ## 1,000 switches of an alias while clients ask
 bench-service-kills: $(READY)  ## the service killed with -9 while events are booked, on SQLite and on PostgreSQL
 	$(BIN)/python -m tests.system.service_kills
 	$(BIN)/python -m tests.system.service_kills --database postgresql --kills 30
+
+bench-money-kills: $(READY)  ## the service killed with -9 while it books, pays and reverses, on SQLite and on PostgreSQL
+	$(BIN)/python -m tests.system.money_kills
+	$(BIN)/python -m tests.system.money_kills --database postgresql --kills 100
 
 bench-kills: $(READY)  ## builds killed with -9 at random moments
 	$(BIN)/python -m tests.system.kills

@@ -41,6 +41,7 @@ COMMANDS = [
     "tests.system.fuzz",
     "tests.system.kills",
     "tests.system.model_table",
+    "tests.system.money_kills",
     "tests.system.random_models",
     "tests.system.service_kills",
 ]

@@ -134,6 +134,11 @@ class Answer:
     body: Any
     replayed: bool
 
+    @property
+    def conflict(self) -> bool:
+        """Return whether the state of the books refuses the request, unlike one that is still running."""
+        return self.status == 409 and self.body["type"].endswith(":conflict")
+
 
 def request(port: int, method: str, path: str, key: str, *, body: Any = None, once: str = "") -> Answer:
     """Send one request on a connection of its own."""
@@ -175,7 +180,7 @@ class Client(threading.Thread):
                 continue
             self.books.statuses[answer.status] += 1
             self.books.replayed += answer.replayed
-            if answer.status in {*SURE, *REFUSED}:
+            if answer.status in {*SURE, *REFUSED} or answer.conflict:
                 return answer
             if answer.status not in {409, 503}:
                 self.books.wrong.append(f"{path}: {answer.status} {answer.body}")
