@@ -5,6 +5,7 @@ import json
 import pytest
 
 from byline.attribution.request import AttributionRequest
+from byline.attribution.shown_images import with_image_paths
 from byline.errors import InvalidInput
 from byline_service.app import create_app
 from byline_service.settings import Settings
@@ -28,7 +29,9 @@ def test_the_answer_is_the_librarys_and_names_the_baseline(offering):
     status, body = asked(offering, query=QUERY, baseline="bm25", k=6, direction="both")
     assert status == 200
     request = AttributionRequest(query=QUERY, baseline="bm25", k=6, direction="both")
-    offline = offering.attributor.attribute(request).model_dump(mode="json")
+    attributor = offering.attributor
+    answer = with_image_paths(attributor.attribute(request), attributor.index.examples)
+    offline = answer.model_dump(mode="json")
     assert {**body, "timings": None} == {**offline, "timings": None}
     assert body["baseline"] == "bm25"
     assert body["recipe"] is body["recipe_fingerprint"] is body["quality_card"] is None
