@@ -115,6 +115,10 @@ class PartyBook:
             raise InvalidInput("the erased party does not exist")
         self.erased[party] = sequence
 
+    def names(self) -> set[str]:
+        """Return the names of all parties."""
+        return {own[0][1].name for own in self.revisions.values()}
+
     def payee(self, label: str, basis: int) -> str:
         """Return the name of the party that has a label. The label itself if none has it.
 
@@ -124,6 +128,15 @@ class PartyBook:
         """
         sequence, party = self.labels.get(label, (basis + 1, ""))
         return label if sequence > basis else self.revisions[party][0][1].name
+
+    def aliases(self, basis: int) -> dict[str, str]:
+        """Return the name of the party that has each alias.
+
+        Args:
+            basis: Sequence of the last record that counts.
+        """
+        payees = {label: self.payee(label, basis) for label in self.labels}
+        return {label: name for label, name in payees.items() if name != label}
 
 
 def label_taken() -> Conflict:
