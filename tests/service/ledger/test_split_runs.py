@@ -5,7 +5,7 @@ import pytest
 from byline.api.parties import PartyBody
 from byline.errors import BylineError, Conflict, InvalidInput
 from byline_service.compensation.runs import RunConflict
-from byline_service.ledger import party_records, rights_queries, run_workflow
+from byline_service.ledger import party_records, run_workflow
 
 HEAD = "owner,right,party,share,from,to\n"
 SPLIT = HEAD + "ada,author,ada,500000,,\nada,author,house,300000,,\n"
@@ -23,17 +23,13 @@ def record(books, name, aliases):
     return books.do(party_records.record_party, PartyBody(name=name, aliases=aliases))
 
 
-def revise(books, csv, index="digits"):
-    return books.do(rights_queries.revise_rights, index, csv)
-
-
 def refused(books, work, run_id, error=RunConflict):
     with pytest.raises(error):
         books.do(work, run_id, person="grace")
 
 
 def test_parties_are_paid_and_the_rest_is_unclaimed(books):
-    revise(books, SPLIT)
+    books.rights(SPLIT)
     books.book({"ada": (9, 9, 9), "A. L.": (9, 9, 9), "bob": (2, 2, 2)})
     run_id = books.posted(books.draft()).id
     assert books.account("payable") == {"ada": 45_000, "house": 27_000, "bob": 10_000}
@@ -44,7 +40,7 @@ def test_parties_are_paid_and_the_rest_is_unclaimed(books):
     books.reverse(run_id)
     assert books.account("payable") == {"house": -27_000}
     assert books.account("unclaimed") == {}
-    revise(books, SPLIT.replace("300000", "500000"))
+    books.rights(SPLIT.replace("300000", "500000"))
     books.posted(books.draft(period="2026-03"))
     assert books.account("payable") == {"ada": 45_000, "house": 18_000, "bob": 10_000}
     assert books.account("unclaimed") == {}
@@ -56,7 +52,7 @@ def test_a_release_is_divided_once(books):
     books.book({"ada": (9, 9, 9), "bob": (1, 1, 1)})
     books.posted(books.draft())
     books.end_hold(hold)
-    revise(books, SPLIT)
+    books.rights(SPLIT)
     books.posted(books.release("agreed", account="held"))
     assert books.account("payable") == {"ada": 45_000, "house": 27_000, "bob": 10_000}
     assert books.account("unclaimed") == {"ada": 18_000}
@@ -69,13 +65,13 @@ def test_a_release_is_divided_once(books):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda books: revise(books, HEAD + "ada,author,press,1000000,,\n"),
+        lambda books: books.rights(HEAD + "ada,author,press,1000000,,\n"),
         lambda books: record(books, "press", ["bob"]),
     ],
     ids=["table", "alias"],
 )
 def test_a_change_after_the_draft_or_the_approval_is_refused(books, change):
-    revise(books, SPLIT)
+    books.rights(SPLIT)
     books.book({"ada": (9, 9, 9), "bob": (1, 1, 1)})
     first = books.draft()
     second = books.draft(period="2026-03")
@@ -90,7 +86,7 @@ def test_a_change_after_the_draft_or_the_approval_is_refused(books, change):
 
 
 def test_a_party_that_is_held_is_shown_and_not_paid_out(books):
-    revise(books, SPLIT)
+    books.rights(SPLIT)
     books.book({"ada": (9, 9, 9), "bob": (1, 1, 1)})
     early = books.draft()
     books.hold("house")
@@ -106,9 +102,9 @@ def test_labels_and_rights_are_never_given_twice(books):
     with pytest.raises(Conflict):
         record(books, "press", ["A. L."])
     with pytest.raises(InvalidInput):
-        revise(books, SPLIT + "ada,author,press,200001,,\n")
-    revise(books, SPLIT)
-    revise(books, HEAD + "ada,author,press,1000000,,\n", "letters")
+        books.rights(SPLIT + "ada,author,press,200001,,\n")
+    books.rights(SPLIT)
+    books.rights(HEAD + "ada,author,press,1000000,,\n", "letters")
     books.book({"ada": (9, 9, 9)})
     with pytest.raises(BylineError, match="same rows of an owner"):
         books.draft()
