@@ -8,6 +8,7 @@ from byline.api.compensation import PolicyName, Reason
 from byline.api.documents import Body, Document, StoredDocument
 from byline.api.holds import Subject
 from byline.api.page import Page
+from byline.api.rights import RightKind
 from byline.api.terms import Asked
 
 Text = Annotated[str, Field(min_length=1, max_length=500)]
@@ -15,9 +16,12 @@ PeriodName = Annotated[str, Field(min_length=4, max_length=10)]
 RunKind = Literal["allocation", "adjustment", "release", "reversal", "payout"]
 Step = Literal["approval", "rejection", "posting", "void"]
 State = Literal["draft", "approved", "rejected", "posted", "void"]
-Account = Literal["funding", "payable", "escrow", "held", "carried", "unallocated", "transit", "paid"]
-"""`funding` is the source of pools. The other accounts hold amounts to pay, in escrow, held back, carried, unallocated,
-with the bank, and paid. A negative `payable` is a receivable: a run was reversed after its amounts were paid."""
+Account = Literal[
+    "funding", "payable", "unclaimed", "escrow", "held", "carried", "unallocated", "transit", "paid"
+]
+"""`funding` is the source of pools. The other accounts hold amounts to pay, unclaimed in a rights table, in escrow, held
+back, carried, unallocated, with the bank, and paid. A negative `payable` is a receivable: a run was reversed after its
+amounts were paid."""
 ReleasedAccount = Literal["escrow", "held"]
 """Accounts that a release pays out."""
 
@@ -132,6 +136,7 @@ WarningKind = Literal[
     "budget_left",
     "fallback",
     "held",
+    "unclaimed",
     "holds_ended",
     "released_in_spite",
 ]
@@ -210,6 +215,21 @@ class StatementLine(Document):
     """Part of the payable amount that pays a receivable back. A payout transfers the rest."""
 
 
+class StatementSplit(Document):
+    """A part of an owner's payable amount that a rights table or an alias gives to a party."""
+
+    owner: str
+    """Label of the owner whose amount is divided."""
+    right: RightKind | None
+    """Kind of the right. Null where an alias alone names the party."""
+    party: str | None
+    """Name of the party that is paid. Null for the unclaimed rest."""
+    amount: int
+    """Amount in minor units."""
+    table: int | None
+    """Sequence of the journal record of the rights table. Null where an alias alone names the party."""
+
+
 class StatementTotals(Document):
     """The sums of a statement's lines."""
 
@@ -217,6 +237,8 @@ class StatementTotals(Document):
     """Amount that the run divides."""
     payable: int
     """Amount to pay out now."""
+    unclaimed: int
+    """Amount of rights that the rights table gives to no party."""
     carried: int
     """Amount to carry into the next run because it is below the floor."""
     escrow: int
@@ -276,6 +298,8 @@ class StatementDocument(RunDocument):
     """Holds, disputes and missing consent that the run names. Empty if the key cannot see every owner."""
     lines: list[StatementLine]
     """Lines, ordered by owner."""
+    splits: list[StatementSplit]
+    """Parts of the lines' payable amounts that parties get, by a rights table or an alias."""
     totals: StatementTotals | None
     """Sums of the lines. Null if the key cannot see every owner."""
     sha256: str

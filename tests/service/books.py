@@ -15,6 +15,7 @@ from byline_service.ledger import (
     entry_queries,
     holding,
     payout_workflow,
+    rights_queries,
     roster_queries,
     run_workflow,
     statement_queries,
@@ -92,6 +93,10 @@ class Books:
     def party(self, name):
         """Record a party."""
         return self.do(record_party, PartyBody(name=name))
+
+    def rights(self, csv, index="digits"):
+        """Record a rights table."""
+        return self.do(rights_queries.revise_rights, index, csv)
 
     def end_hold(self, hold_id, person="grace"):
         return self.do(holding.end, hold_id, "agreed", person=person)

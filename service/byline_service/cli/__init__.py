@@ -2,7 +2,7 @@
 
 import typer
 
-from byline_service.cli import consents, keys, ledger, migrate, parties, serve, settings, versions
+from byline_service.cli import consents, keys, ledger, migrate, parties, rights, serve, settings, versions
 
 
 def register(app: typer.Typer) -> None:
@@ -12,6 +12,7 @@ def register(app: typer.Typer) -> None:
     app.command()(settings.settings)
     app.add_typer(keys.app, name="keys")
     app.add_typer(parties.app, name="parties")
+    app.add_typer(rights.app, name="rights")
     app.add_typer(versions.app, name="versions")
     app.add_typer(consents.app, name="consents")
     app.add_typer(ledger.app, name="ledger")

@@ -1,5 +1,6 @@
 """Bundles: a run's statement with the events that it pays, for a verification without a database."""
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Literal
 
@@ -65,6 +66,12 @@ def _division_findings(bundle: Bundle) -> list[str]:
         )
     else:
         recomputed = allocate(statement.policy, bundle.events, brought, left, restrictions, statement.rosters)
-    if recomputed.canonical() == statement.allocation.canonical():
-        return []
-    return ["statement: the recomputed division differs, it must agree to the byte"]
+    if recomputed.canonical() != statement.allocation.canonical():
+        return ["statement: the recomputed division differs, it must agree to the byte"]
+    payable = {line.owner: line.payable for line in recomputed.lines}
+    divided = Counter[str]()
+    for split in statement.splits:
+        divided[split.owner] += split.amount
+    if any(amount != payable.get(owner) for owner, amount in divided.items()):
+        return ["statement: the splits of an owner do not add up to the payable amount"]
+    return []

@@ -1,7 +1,7 @@
 """Drafts of statements. The same functions draft a run and recompute it from the journal."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from byline.api.compensation import Reason
@@ -20,8 +20,10 @@ from byline_service.compensation.eligibility import not_payable
 from byline_service.compensation.event import Event
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restriction, Restrictions
+from byline_service.compensation.rights import Split, last_day
 from byline_service.compensation.rosters import Roster
 from byline_service.compensation.runs import Balances, Run, RunConflict
+from byline_service.compensation.splits import NO_SHARES, PartyShares
 from byline_service.compensation.statements import (
     AllocationStatement,
     EventRef,
@@ -75,6 +77,8 @@ class Candidates:
     """Number of holds that ended since the period began, and of consents that ended a restriction."""
     rosters: Sequence[Roster] = ()
     """Owners of the events' versions, or of the index of a training pool."""
+    shares: PartyShares = NO_SHARES
+    """Rights tables of the policy's indexes, and aliases of owners."""
 
 
 def late_within(own: Sequence[int], late: Sequence[int]) -> int:
@@ -132,6 +136,7 @@ def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
     restrictions = Restrictions(found.restrictions)
     rosters = _used_rosters(policy, found, payable)
     allocation = allocate(policy, payable, found.carried, left, restrictions, rosters)
+    splits = _splits(found, allocation)
     return AllocationStatement(
         kind=found.kind,
         policy=policy,
@@ -149,8 +154,9 @@ def draft_allocation(policy: Policy, found: Candidates) -> AllocationStatement:
         rosters=rosters,
         refused=tuple(RefusedEvent(id=event, reasons=why) for event, why in refused.items()),
         allocation=allocation,
-        restrictions=restrictions.about([line.owner for line in allocation.lines]),
-        warnings=_warnings(policy, found, payable, allocation),
+        splits=splits,
+        restrictions=restrictions.about(_payees((line.owner for line in allocation.lines), splits)),
+        warnings=_warnings(policy, found, payable, allocation, splits),
     )
 
 
@@ -169,6 +175,7 @@ def _draft_training(policy: Policy, found: Candidates) -> AllocationStatement:
     (roster,) = found.rosters
     restrictions = Restrictions(found.restrictions)
     allocation = allocate_training(policy, roster, found.period.until, found.carried, restrictions)
+    splits = _splits(found, allocation)
     return AllocationStatement(
         policy=policy,
         period=found.period.name,
@@ -182,9 +189,24 @@ def _draft_training(policy: Policy, found: Candidates) -> AllocationStatement:
         refused=(),
         rosters=(roster,),
         allocation=allocation,
-        restrictions=restrictions.about([line.owner for line in allocation.lines]),
-        warnings=_warnings(policy, found, (), allocation),
+        splits=splits,
+        restrictions=restrictions.about(_payees((line.owner for line in allocation.lines), splits)),
+        warnings=_warnings(policy, found, (), allocation, splits),
     )
+
+
+def _splits(found: Candidates, allocation: Allocation) -> tuple[Split, ...]:
+    amounts = {line.owner: line.payable for line in allocation.lines}
+    return found.shares.splits(amounts, last_day(found.period.until))
+
+
+def _payees(owners: Iterable[str], splits: Iterable[Split]) -> list[str]:
+    """Return the owners of lines and the parties of their splits, sorted."""
+    return sorted({*owners, *(split.party for split in splits if split.party is not None)})
+
+
+def _unclaimed(splits: Iterable[Split]) -> int:
+    return sum(split.amount for split in splits if split.party is None)
 
 
 def _left(found: Candidates) -> int:
@@ -237,7 +259,11 @@ def _refused(policy: Policy, found: Candidates) -> dict[str, tuple[Reason, ...]]
 
 
 def _warnings(
-    policy: Policy, found: Candidates, payable: Sequence[Event], allocation: Allocation
+    policy: Policy,
+    found: Candidates,
+    payable: Sequence[Event],
+    allocation: Allocation,
+    splits: Sequence[Split],
 ) -> tuple[StoredWarning, ...]:
     pool = allocation.pool
     others = Counter(policy for event in payable for policy in found.other_groups.get(event.id, ()))
@@ -258,6 +284,7 @@ def _warnings(
         StoredWarning(kind="budget_left", amount=found.budget - found.spending.spent - pool),
         StoredWarning(kind="fallback", events=doubted),
         StoredWarning(kind="held", amount=sum(line.held for line in allocation.lines)),
+        StoredWarning(kind="unclaimed", amount=_unclaimed(splits)),
         StoredWarning(kind="holds_ended", events=found.holds_ended),
     ]
     return tuple(each for each in said if each.events or each.amount)
@@ -284,7 +311,12 @@ class Release:
 
 
 def draft_release(
-    policy: Policy, wanted: Release, balances: Balances, restrictions: Sequence[Restriction] = ()
+    policy: Policy,
+    wanted: Release,
+    balances: Balances,
+    day: str,
+    restrictions: Sequence[Restriction] = (),
+    shares: PartyShares = NO_SHARES,
 ) -> ReleaseStatement:
     """Release escrow or held amounts.
 
@@ -292,7 +324,9 @@ def draft_release(
         policy: The policy of the accounts.
         wanted: Account, reason and amounts.
         balances: Balances of the policy's accounts.
+        day: Day of the draft in UTC, as `2026-03-31`.
         restrictions: Holds, disputes and missing consent that are in force.
+        shares: Rights tables of the policy's indexes, and aliases of owners.
 
     Returns:
         The statement.
@@ -317,13 +351,20 @@ def draft_release(
     if any(amount > have.get(owner, 0) for owner, amount in amounts.items()):
         raise RunConflict(f"expected amounts of at most what each owner has in `{wanted.account}`, got more")
     in_spite = sum(amount for owner, amount in amounts.items() if known.about([owner]))
+    splits = shares.splits(amounts, day)
+    said = [
+        StoredWarning(kind="released_in_spite", amount=in_spite),
+        StoredWarning(kind="unclaimed", amount=_unclaimed(splits)),
+    ]
     return ReleaseStatement(
         policy=policy,
         account=wanted.account,
         reason=wanted.reason,
-        restrictions=known.about(sorted(amounts)),
-        warnings=(StoredWarning(kind="released_in_spite", amount=in_spite),) if in_spite else (),
+        restrictions=known.about(_payees(amounts, splits)),
+        warnings=tuple(each for each in said if each.amount),
         lines=tuple(ReleaseLine(owner=owner, amount=amount) for owner, amount in sorted(amounts.items())),
+        day=day,
+        splits=splits,
     )
 
 

@@ -116,6 +116,10 @@ class PartyBook:
             raise InvalidInput("the erased party does not exist")
         self.erased[party] = sequence
 
+    def names(self) -> set[str]:
+        """Return the names of all parties."""
+        return {own[0][1].name for own in self.revisions.values()}
+
     def payee(self, label: str, basis: int) -> str:
         """Return the name of the party that has a label. The label itself if none has it.
 
@@ -137,6 +141,15 @@ class PartyBook:
         if sequence > basis:
             return [label]
         return sorted(each for each, (at, of) in self.labels.items() if of == party and at <= basis)
+
+    def aliases(self, basis: int) -> dict[str, str]:
+        """Return the name of the party that has each alias.
+
+        Args:
+            basis: Sequence of the last record that counts.
+        """
+        payees = {label: self.payee(label, basis) for label in self.labels}
+        return {label: name for label, name in payees.items() if name != label}
 
 
 def of_every_label(each: Iterable[Restriction], book: PartyBook, basis: int) -> list[Restriction]:

@@ -92,6 +92,8 @@ class Split(Stored):
     """Name of the party that is paid. Null for the unclaimed rest."""
     amount: Annotated[int, Field(strict=True, ge=1)]
     """Amount in minor units."""
+    table: Integer | None = None
+    """Sequence of the journal record of the table. Null where no table divides the amount."""
 
 
 def over_claims(rows: Sequence[RightsRow]) -> list[OverClaim]:
@@ -192,6 +194,15 @@ class RightsBook:
         """
         counted = [table for sequence, table in self.revisions.get(index, []) if sequence <= basis]
         return counted[-1] if counted else None
+
+    def newest(self, basis: int) -> list[tuple[int, RightsTable]]:
+        """Return the table of each index that counts after a record, with its sequence, in the order of sequences.
+
+        Args:
+            basis: Sequence of the record.
+        """
+        counted = ([pair for pair in own if pair[0] <= basis] for own in self.revisions.values())
+        return sorted((own[-1] for own in counted if own), key=lambda pair: pair[0])
 
 
 def row_order(row: RightsRow) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ _WORDS: dict[WarningKind, str] = {
     "budget_exceeded": "The events cost {amount} more than the budget allows. They are paid in proportion.",
     "fallback": "Events without reliable attribution, divided by the policy's fallback: {events}.",
     "held": "Amounts that a hold, a dispute or a missing consent keeps from being paid: {amount}.",
+    "unclaimed": "Amounts of rights that the rights table gives to no party: {amount}. No payout pays them.",
     "holds_ended": "Holds that ended, and works allowed again, since the period began: {events}.",
     "released_in_spite": "This run pays {amount} to owners with a hold, a dispute or a missing consent in force.",
     "budget_left": "Rest of the period's budget after this run: {amount}.",

@@ -222,6 +222,8 @@ def require_known_restrictions(statement: Statement, in_force: Iterable[Restrict
         return
     account = "transit" if isinstance(statement, PayoutStatement) else "payable"
     paid = {entry.owner for entry in statement.entries() if entry.account == account and entry.amount > 0}
+    if not isinstance(statement, PayoutStatement):
+        paid |= {split.owner for split in statement.splits}
     known = statement.restrictions
     found = Restrictions(in_force).about([owner for owner in paid if owner is not None])
     if not set(found) <= set(known):

@@ -1,6 +1,7 @@
 """Statements as documents, and the balanced entries that they post."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from byline_service.compensation.allocation import Allocation
 from byline_service.compensation.event import Stored
 from byline_service.compensation.policy import Policy
 from byline_service.compensation.restrictions import Restriction
+from byline_service.compensation.rights import Day, Split
 from byline_service.compensation.rosters import Roster
 from byline_service.compensation.timestamps import TimestampText
 
@@ -24,7 +26,7 @@ class Entry(Stored):
     account: Account
     """Account of the policy."""
     owner: str | None
-    """Owner of a `payable`, `escrow`, `held` or `carried` account. Null for the others."""
+    """Owner of a `payable`, `unclaimed`, `escrow`, `held` or `carried` account. Null for the others."""
     amount: Integer
     """Amount in minor units: positive into the account, negative out of it."""
 
@@ -75,13 +77,16 @@ class AllocationStatement(Stored):
     """Owners and sizes that the division used."""
     allocation: Allocation
     """Result of the division."""
+    splits: tuple[Split, ...] = ()
+    """Parts of the payable amounts, by owner, that a rights table or an alias gives to parties."""
 
     def entries(self) -> tuple[Entry, ...]:
         """Return the entries: the pool leaves `funding`, and carried amounts change by the difference."""
         found = [Entry(account="funding", owner=None, amount=-self.allocation.pool)]
+        parts = _parts(self.splits)
         for line in self.allocation.lines:
             found += [
-                Entry(account="payable", owner=line.owner, amount=line.payable),
+                *_payable(line.owner, line.payable, parts.get(line.owner)),
                 Entry(account="carried", owner=line.owner, amount=line.carried - line.brought),
                 Entry(account="escrow", owner=line.owner, amount=line.escrow),
                 Entry(account="held", owner=line.owner, amount=line.held),
@@ -116,15 +121,22 @@ class ReleaseStatement(Stored):
     """Warnings to the person who approves."""
     lines: tuple[ReleaseLine, ...]
     """Lines by owner."""
+    day: Day
+    """Day of the draft in UTC. Rows of a rights table must be valid on it."""
+    splits: tuple[Split, ...] = ()
+    """Parts of the amounts, by owner, that a rights table or an alias gives to parties."""
 
     def entries(self) -> tuple[Entry, ...]:
         """Return the entries: out of `escrow` or `held`, into `payable`."""
-        sides = [(self.account, -1), ("payable", 1)]
+        parts = _parts(self.splits)
         return _moved(
             [
-                Entry.model_validate({"account": account, "owner": line.owner, "amount": sign * line.amount})
+                entry
                 for line in self.lines
-                for account, sign in sides
+                for entry in (
+                    Entry(account=self.account, owner=line.owner, amount=-line.amount),
+                    *_payable(line.owner, line.amount, parts.get(line.owner)),
+                )
             ]
         )
 
@@ -198,6 +210,23 @@ Statement = Annotated[
 def period_of(statement: Statement) -> str | None:
     """Return the name of a statement's period. None for a release or a payout."""
     return None if isinstance(statement, ReleaseStatement | PayoutStatement) else statement.period
+
+
+def _parts(splits: Sequence[Split]) -> dict[str, Counter[str | None]]:
+    """Return the amount of each party by owner. The party None is the unclaimed rest."""
+    found: dict[str, Counter[str | None]] = {}
+    for split in splits:
+        found.setdefault(split.owner, Counter())[split.party] += split.amount
+    return found
+
+
+def _payable(owner: str, amount: int, parts: Mapping[str | None, int] | None) -> list[Entry]:
+    """Return the entries of a payable amount: to the owner, or to the parties that share in it."""
+    if parts is None:
+        return [Entry(account="payable", owner=owner, amount=amount)]
+    named = sorted((party, part) for party, part in parts.items() if party is not None)
+    found = [Entry(account="payable", owner=party, amount=part) for party, part in named]
+    return [*found, Entry(account="unclaimed", owner=owner, amount=parts.get(None, 0))]
 
 
 def _moved(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -34,6 +34,7 @@ from byline_service.ledger import (
     holding,
     journal_queries,
     policy_queries,
+    rights_queries,
     roster_queries,
 )
 
@@ -88,6 +89,7 @@ async def _with_restrictions(transaction: Connection, search: Search, found: Can
     return replace(
         found,
         restrictions=await holding.restrictions(transaction, search.basis),
+        shares=await rights_queries.shares(transaction, search.policy, search.basis),
         holds_ended=await holding.ended_between(transaction, search.period.since, search.basis),
     )
 

@@ -178,6 +178,22 @@ async def party_book(transaction: Connection) -> PartyBook:
     return book
 
 
+async def aliases(transaction: Connection, basis: int) -> dict[str, str]:
+    """Return the name of the party that has each alias.
+
+    Args:
+        transaction: An open transaction.
+        basis: Sequence of the last journal record that counts.
+    """
+    label = party_labels.c.label
+    chosen = (
+        select(label, parties.c.name)
+        .join(parties, (parties.c.id == party_labels.c.party) & (parties.c.revision == 1))
+        .where(party_labels.c.sequence <= basis, label != parties.c.name)
+    )
+    return {row[0]: row[1] for row in await transaction.execute(chosen)}
+
+
 async def wrong_details(transaction: Connection, book: PartyBook) -> list[Finding]:
     """Compare the private details with the digests of the journal. Erased ones must be gone, and all others there."""
     stored = {

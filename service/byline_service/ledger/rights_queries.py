@@ -1,12 +1,14 @@
 """SQL of rights tables."""
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 
 from byline.errors import NotFound
 from byline_service.accounts import audit
 from byline_service.accounts.scopes import Caller
+from byline_service.compensation.policy import Policy
 from byline_service.compensation.rights import RightsRevised, RightsTable
 from byline_service.compensation.rights_csv import parse_rights
+from byline_service.compensation.splits import PartyShares
 from byline_service.database import Connection
 from byline_service.database.tables.compensation import rights_tables
 from byline_service.ledger import journal_queries, party_queries
@@ -36,6 +38,26 @@ async def revise_rights(transaction: Connection, caller: Caller, index: str, tex
     await transaction.execute(insert(rights_tables).values(row_of(place.sequence, table)))
     await audit.record(transaction, caller, "rights.revise", index, {"revision": table.revision})
     return table
+
+
+async def shares(transaction: Connection, policy: Policy, basis: int) -> PartyShares:
+    """Return the rights tables and aliases that divide a policy's amounts after a record.
+
+    Args:
+        transaction: An open transaction.
+        policy: The policy.
+        basis: Sequence of the record.
+    """
+    table = rights_tables.c
+    chosen = select(func.max(table.sequence)).where(table.sequence <= basis).group_by(table.index_name)
+    if policy.indexes:
+        chosen = chosen.where(table.index_name.in_(policy.indexes))
+    sequences = sorted((await transaction.execute(chosen)).scalars())
+    records = await journal_queries.records(transaction, sequences)
+    tables = [
+        (record.sequence, record.fact.table) for record in records if isinstance(record.fact, RightsRevised)
+    ]
+    return PartyShares(tables, await party_queries.aliases(transaction, basis))
 
 
 async def newest(transaction: Connection, index: str) -> RightsTable | None:

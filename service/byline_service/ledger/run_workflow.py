@@ -25,9 +25,11 @@ from byline_service.compensation.runs import (
     require_balanced,
     require_known_restrictions,
 )
+from byline_service.compensation.splits import day_of, require_current_splits
 from byline_service.compensation.statements import (
     AllocationStatement,
     PayoutStatement,
+    ReleaseStatement,
     ReversalStatement,
     Statement,
 )
@@ -41,6 +43,7 @@ from byline_service.ledger import (
     party_queries,
     payout_queries,
     policy_queries,
+    rights_queries,
     statement_queries,
 )
 from byline_service.ledger.entry_queries import Posting
@@ -116,7 +119,9 @@ async def release(transaction: Connection, caller: Caller, name: str, wanted: Re
     place = await journal_queries.next_position(transaction)
     policy = await policy_queries.find(transaction, name)
     balances = await entry_queries.balances(transaction, name)
-    statement = draft_release(policy, wanted, balances, await holding.restrictions(transaction))
+    in_force = await holding.restrictions(transaction)
+    shares = await rights_queries.shares(transaction, policy, place.sequence - 1)
+    statement = draft_release(policy, wanted, balances, day_of(place.at), in_force, shares)
     return await _drafted(transaction, caller, place, statement)
 
 
@@ -144,13 +149,14 @@ async def approve(transaction: Connection, caller: Caller, run_id: str) -> RunRo
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: The run is not a draft, its policy was revised, or a paid owner was put on hold since.
+        RunConflict: The run is not a draft. Or its policy, a rights table or a party was revised, or a paid owner was put on
+            hold since.
         SamePerson: The caller drafted the run, or one person could hold both keys.
     """
     place = await journal_queries.next_position(transaction)
     _, run = await statement_queries.find(transaction, run_id)
     run.require_approvable(caller.person, await makers_of(transaction, caller))
-    await _require_payable_now(transaction, run.statement)
+    await _require_payable_now(transaction, place, run.statement)
     return await _stepped(transaction, caller, place, run, "approval")
 
 
@@ -192,15 +198,15 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
 
     Raises:
         NotFound: There is no such run.
-        RunConflict: The run is not approved, its policy was revised, its period or one of its events was paid for in the
-            meantime, a paid owner was put on hold, or an account holds less than the run takes.
+        RunConflict: The run is not approved. Or its policy, a rights table or a party was revised, its period or one of its
+            events was paid for in the meantime, a paid owner was put on hold, or an account holds less than the run takes.
     """
     place = await journal_queries.next_position(transaction)
     row, run = await statement_queries.find(transaction, run_id)
     run.require_postable()
     entries = run.statement.entries()
     require_balanced(entries)
-    await _require_payable_now(transaction, run.statement)
+    await _require_payable_now(transaction, place, run.statement)
     claims = await _claims(transaction, run.statement)
     divisions = await candidate_queries.posted_divisions(transaction, row.policy)
     require_budget(run.statement, divisions, place.sequence - 1)
@@ -212,13 +218,16 @@ async def post(transaction: Connection, caller: Caller, run_id: str) -> RunRow:
     return stepped
 
 
-async def _require_payable_now(transaction: Connection, statement: Statement) -> None:
-    """Check that policy, restrictions and accounts are those that the run was drafted on."""
+async def _require_payable_now(transaction: Connection, place: ChainHead, statement: Statement) -> None:
+    """Check that policy, restrictions, rights, parties and accounts are those that the run was drafted on."""
     require_current(statement, await policy_queries.find(transaction, statement.policy.name))
     require_known_restrictions(statement, await holding.restrictions(transaction))
     if isinstance(statement, PayoutStatement):
         payees = {line.owner: line.payee for line in statement.lines if line.payee is not None}
         await party_queries.require_recorded_accounts(transaction, payees)
+    if isinstance(statement, AllocationStatement | ReleaseStatement):
+        shares = await rights_queries.shares(transaction, statement.policy, place.sequence - 1)
+        require_current_splits(statement, shares)
 
 
 async def _claims(transaction: Connection, statement: Statement) -> list[tuple[str, int]]:

@@ -123,6 +123,7 @@ def _document(
             "refused": divided.refused if divided and all_events else [],
             "restrictions": _restrictions(statement) if all_events else [],
             "lines": lines,
+            "splits": _splits(statement, {line.owner for line in lines}),
             "totals": statement_totals(statement) if whole else None,
             "sha256": statement.sha256,
         }
@@ -138,12 +139,18 @@ def _restrictions(statement: Statement) -> list[dict[str, Any]]:
     return [each.document() for each in named]
 
 
+def _splits(statement: Statement, owners: Collection[str]) -> list[dict[str, Any]]:
+    if not isinstance(statement, AllocationStatement | ReleaseStatement):
+        return []
+    return [each.document() for each in statement.splits if each.owner in owners]
+
+
 def statement_totals(statement: Statement) -> StatementTotals:
     """Sum the lines of a statement."""
     sums = Counter[str]()
     for entry in statement.entries():
         sums[entry.account] += entry.amount
-    kept = {name: sums[name] for name in ("payable", "carried", "escrow", "held", "unallocated")}
+    kept = {name: sums[name] for name in ("payable", "unclaimed", "carried", "escrow", "held", "unallocated")}
     return StatementTotals(pool=-sums["funding"], **kept)
 
 

@@ -31,7 +31,7 @@ from byline_service.attributions.requests import GradientOptions
 
 ROOT = Path(__file__).resolve().parents[3]
 OPTIONS = set(AttributionOptions.model_fields)
-FORMS = {"query", "query_set", "feature", "gradient", "queries", "examples", "every_owner"}
+FORMS = {"query", "query_set", "feature", "gradient", "queries", "examples", "every_owner", "works"}
 WAITING = {"on_progress", "timeout"}
 FILTERED = set(Filter.model_fields) - {"attributes"}
 

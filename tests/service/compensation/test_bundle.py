@@ -2,6 +2,7 @@
 
 from byline_service.compensation.bundle import Bundle, bundle_findings
 from byline_service.compensation.event import signed_bytes
+from byline_service.compensation.rights import Split
 from byline_service.ledger.bundles import read_bundle
 from byline_service.signing.keys import SigningKey
 from tests.service.compensation.reference import KEY
@@ -62,3 +63,15 @@ def test_events_that_another_key_signed_are_found_by_the_trusted_keys(sqlite_boo
     )
     assert bundle_findings(forged) == []
     assert len(bundle_findings(forged, [KEY.public])) == len(signed)
+
+
+def test_splits_that_do_not_add_up_are_found(sqlite_books):
+    bundle = bundle_of(sqlite_books)
+    (owner, payable), *_ = [
+        (line.owner, line.payable) for line in bundle.statement.allocation.lines if line.payable
+    ]
+    for amount, found in ((payable, []), (payable - 1, ["statement: the splits of an owner"])):
+        split = Split(owner=owner, right=None, party="press", amount=amount)
+        statement = bundle.statement.model_copy(update={"splits": (split,)})
+        errors = bundle_findings(bundle.model_copy(update={"statement": statement}))
+        assert [each[:33] for each in errors] == [each[:33] for each in found]

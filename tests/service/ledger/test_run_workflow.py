@@ -293,6 +293,7 @@ def test_rows_are_only_added(books):
     books.roster({"ash": 1})
     books.consent(owner="oak", work="17", version="v")
     books.party("Ash")
+    books.rights("owner,right,party,share,from,to\noak,author,Ash,1,,\n")
     books.paid()
     for table in APPEND_ONLY:
         column = list(table.columns)[-1].name

@@ -38,6 +38,7 @@ def told(sqlite_books):
     books.roster({"ash": 1})
     books.consent(owner="oak", work="17", version="v")
     books.party("Ash")
+    books.rights("owner,right,party,share,from,to\nwillow,author,Ash,1000000,,\n")
     books.paid()
     books.draft(period="2026-04")
     assert books.verify().findings == []

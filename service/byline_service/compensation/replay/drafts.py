@@ -21,6 +21,7 @@ from byline_service.compensation.replay.ledger import ReplayedLedger, Stamp
 from byline_service.compensation.replay.payouts import replayed_dues
 from byline_service.compensation.rosters import Roster
 from byline_service.compensation.runs import Run, carried_of
+from byline_service.compensation.splits import day_of
 from byline_service.compensation.statements import (
     AllocationStatement,
     PayoutStatement,
@@ -75,7 +76,10 @@ def _recomputed(
         amounts = {line.owner: line.amount for line in statement.lines}
         wanted = Release(account=statement.account, reason=statement.reason, amounts=amounts)
         in_force = book.restrictions(record.sequence - 1)
-        return draft_release(statement.policy, wanted, book.balances(name), in_force)
+        shares = book.shares_of(statement.policy, record.sequence - 1)
+        return draft_release(
+            statement.policy, wanted, book.balances(name), day_of(record.at), in_force, shares
+        )
     if isinstance(statement, PayoutStatement):
         wanted_payout = WantedPayout(
             amounts={line.owner: line.amount for line in statement.lines},
@@ -122,10 +126,11 @@ def _reallocated(
             carried=carried_of(book.balances(policy.name, basis)),
             spending=spent,
             budget=ceiling(policy, paid_by),
-            founded=book.founded[policy.name],
+            founded=book.founded.get(policy.name, ""),
             repeated=book.repeated(policy, [*own, *late]),
             restrictions=book.restrictions(basis),
             rosters=_rosters(book, statement, [*own, *late]),
+            shares=book.shares_of(policy, basis),
             holds_ended=book.restrictions_ended(statement.since, basis),
         ),
     )

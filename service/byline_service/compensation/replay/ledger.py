@@ -17,6 +17,7 @@ from byline_service.compensation.restrictions import Restriction
 from byline_service.compensation.rights import RightsBook
 from byline_service.compensation.rosters import RosterBook
 from byline_service.compensation.runs import AccountKey, Run
+from byline_service.compensation.splits import PartyShares, shares_at
 from byline_service.compensation.statements import Entry
 from byline_service.signing.keys import PublicKey
 
@@ -124,6 +125,15 @@ class ReplayedLedger:
             basis: Sequence of the last record that counts.
         """
         return self.holds.ended_between(since, basis) + self.consents.allowed_between(since, basis)
+
+    def shares_of(self, policy: Policy, basis: int) -> PartyShares:
+        """Return the rights tables and aliases that divide a policy's amounts after a record.
+
+        Args:
+            policy: The policy.
+            basis: Sequence of the record.
+        """
+        return shares_at(policy, self.rights, self.parties, basis)
 
     def balances(self, policy: str, upto: int | None = None) -> dict[AccountKey, int]:
         """Return the balance of each account of a policy.

@@ -13,6 +13,6 @@ def read_rights(book: ReplayedLedger, record: Record, table: RightsTable) -> Non
         InvalidInput: The revision is not one that the service writes.
     """
     book.rights.add(record.sequence, table)
-    names = {revisions[0][1].name for revisions in book.parties.revisions.values()}
+    names = book.parties.names()
     if any(row.party not in names for row in table.rows):
         raise InvalidInput("a row of the table names a party that is not recorded")

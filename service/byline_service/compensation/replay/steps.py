@@ -14,6 +14,7 @@ from byline_service.compensation.runs import (
     require_balanced,
     require_known_restrictions,
 )
+from byline_service.compensation.splits import require_current_splits
 from byline_service.compensation.statements import AllocationStatement, ReversalStatement, Statement
 
 
@@ -38,6 +39,7 @@ def step(book: ReplayedLedger, record: Record, fact: RunStepped, where: str) -> 
         run.require_approvable(record.person, fact.by.makers)
         require_current(run.statement, book.newest(run.statement.policy.name))
         require_known_restrictions(run.statement, book.restrictions(record.sequence - 1))
+        require_current_splits(run.statement, book.shares_of(run.statement.policy, record.sequence - 1))
     elif fact.kind == "rejection":
         run.require_rejectable(record.person, fact.comment)
     elif fact.kind == "void":
@@ -61,10 +63,12 @@ def _post(book: ReplayedLedger, record: Record, run: Run) -> None:
     require_balanced(entries)
     require_current(statement, book.newest(statement.policy.name))
     require_known_restrictions(statement, book.restrictions(record.sequence - 1))
+    require_current_splits(statement, book.shares_of(statement.policy, record.sequence - 1))
     require_budget(statement, book.divisions_of(statement.policy), record.sequence - 1)
     balances_after(statement, book.balances(statement.policy.name))
-    if any(entry.owner is not None and entry.owner not in book.owners for entry in entries):
-        raise InvalidInput("a paid owner has no score in any event")
+    known = book.owners | book.parties.names()
+    if any(entry.owner is not None and entry.owner not in known for entry in entries):
+        raise InvalidInput("a paid owner has no score in any event, and is no party")
     _claim(book, record, run)
     book.entries += [
         PostedRun(record.sequence, line, run.id, statement.policy, entry)

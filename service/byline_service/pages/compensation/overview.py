@@ -32,7 +32,7 @@ DRAWN_OWNERS = 15
 DRAWN_RUNS = 12
 LISTED_RUNS = 20
 PRESETS = 6
-ACCOUNTS = ("payable", "escrow", "held", "carried", "unallocated")
+ACCOUNTS = ("payable", "escrow", "held", "carried", "unclaimed", "unallocated")
 
 
 @dataclass(frozen=True)
