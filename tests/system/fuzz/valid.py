@@ -105,6 +105,7 @@ def settled(served: Served) -> dict[str, str]:
     run = made("/v1/statement-runs", {"draft": ALLOCATION | {"period": event["booked_at"][:10]}})
     for step in ("approve", "post"):
         made(f"/v1/statement-runs/{run['id']}/{step}", {}, approver)
+    made("/v1/parties", {"name": HOLD["subject"]["owner"]})
     hold = made("/v1/holds", HOLD)
     return {
         "name": "tiny",
