@@ -47,6 +47,15 @@ def create_key(wanted: NewKeyBody) -> Flow[NewKey]:
     return one(change("POST", path_of("keys"), NewKey, sent))
 
 
+def key(key_id: str) -> Flow[KeyInfo]:
+    """Read a key by its id, also a revoked or an expired one.
+
+    Args:
+        key_id: Id of the key: its 12 characters after `byl_`.
+    """
+    return get(path_of("keys", key_id), document(KeyInfo))
+
+
 def rotate_key(key_id: str, overlap_hours: float = 24.0) -> Flow[NewKey]:
     """Create a key that replaces another one. Only this answer contains its secret.
 

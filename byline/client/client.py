@@ -105,6 +105,7 @@ class _Methods:
 
     caller = Method(accounts.caller)
     keys = Listing(accounts.keys)
+    key = Method(accounts.key)
     persons = Listing(accounts.persons)
     create_key = Method(accounts.create_key)
     rotate_key = Method(accounts.rotate_key)

@@ -24,6 +24,7 @@ from byline.client import (
     indexes,
     parties,
     payouts,
+    rights,
     versions,
 )
 from byline.client.calls import Pages
@@ -46,7 +47,7 @@ BODIES = {
     holds.place_hold: {"hold": HoldBody.model_construct(reason="some")},
     parties.record_party: {"party": PartyBody(name="some")},
 }
-MODULES = (accounts, attributions, compensation, consents, holds, indexes, parties, payouts, versions)
+MODULES = (accounts, attributions, compensation, consents, holds, indexes, parties, payouts, rights, versions)
 
 
 def public(kind):

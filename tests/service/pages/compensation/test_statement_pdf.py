@@ -31,7 +31,7 @@ def statement(*owners):
             "steps": [{"step": "posting", "person": "grace", "at": "2026-04-03T00:00:00Z", "comment": None}],
             "reason": None, "since": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z", "events": 12, "late": 1,
             "period": "2026-03", "warnings": [], "hands": [], "asked": {}, "refused": [], "lines": lines,
-            "totals": None, "account": None, "restrictions": [], "sha256": "0" * 64,
+            "totals": None, "account": None, "restrictions": [], "splits": [], "sha256": "0" * 64,
         }
     )  # fmt: skip
 
