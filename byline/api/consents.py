@@ -54,7 +54,7 @@ class ConsentsBody(Body):
         }
     )
 
-    consents: Annotated[list[ConsentRow], Field(min_length=1, max_length=10_000)]
+    consents: Annotated[list[ConsentRow], Field(min_length=1, max_length=1_000)]
     """Consents."""
 
 

@@ -44,6 +44,7 @@ PAGED = (
     "list_indexes",
     "list_keys",
     "list_ledger",
+    "list_line_events",
     "list_owner_accounts",
     "list_owner_statements",
     "list_owners",
