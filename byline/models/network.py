@@ -24,7 +24,7 @@ from byline.models.device import CPU, Compute, to_device
 from byline.models.excerpts import LONGEST, excerpt
 from byline.models.item_passes import item_shape
 from byline.models.training_points import collate_items, faulty_item_named, read_items
-from byline.progress import count_items, count_steps
+from byline.progress import count_items, count_steps, several_steps
 from byline.recipes import Recipe
 from byline.task import Item, LayerSelection, Task
 
@@ -100,8 +100,21 @@ def load_collector(
     Returns:
         The collector. See `load_network` and `make_collector`.
     """
+    with count_steps(None, LOAD_PARTS) as advance:
+        model = load_network(task, member, compute.device)
+        advance(1)
+        with several_steps(LOAD_PARTS - 1):
+            return _checked_collector(task, recipe, model, member, compute, checks)
+
+
+LOAD_PARTS = 12
+"""Parts of a load and a check of about one length: the load is one of them."""
+
+
+def _checked_collector(
+    task: Task, recipe: Recipe, model: nn.Module, member: Member, compute: Compute, checks: Checks | None
+) -> GradientCollector:
     layers = None if member.adapter is None else ADAPTER_LAYERS
-    model = load_network(task, member, compute.device)
     if checks is None or recipe.layers == "last":  # what it is asked last is learned in the check
         return make_collector(task, recipe, model, compute, layers)
     known = checks.find(model, *_check_key(member, compute))
