@@ -61,11 +61,11 @@ class OwnerSpellings:
         found = []
         if joined:
             found.append(
-                f"{len(joined)} owners had several spellings (spaces, Unicode forms), and are one each: {_few(joined)}"
+                f"owners with several spellings (spaces, Unicode forms), each one owner now ({len(joined)}): {_few(joined)}"
             )
         if alike:
             found.append(
-                f"{len(alike)} pairs of owners look alike, and stay apart: {_few(alike)}; correct Example.owner, or "
+                f"owners that look alike, and stay apart ({len(alike)}): {_few(alike)}; correct Example.owner, or "
                 "record one party with both labels"
             )
         return found

@@ -43,7 +43,8 @@ def test_spellings_that_became_one_are_told() -> None:
     }
     assert len(found) == 121
     (notice,) = spellings.notices()
-    assert notice.startswith("121 owners had several spellings")
+    assert notice.startswith("owners with several spellings")
+    assert "(121)" in notice
 
 
 def test_labels_that_look_alike_are_told_and_stay_apart() -> None:
@@ -51,4 +52,4 @@ def test_labels_that_look_alike_are_told_and_stay_apart() -> None:
     found = {spellings.label(each) for each in ("ada", "\u0430d\u0430", "grace")}
     assert len(found) == 3
     (notice,) = spellings.notices()
-    assert notice.startswith("1 pairs of owners look alike")
+    assert notice.startswith("owners that look alike, and stay apart (1)")
