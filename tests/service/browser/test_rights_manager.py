@@ -91,7 +91,10 @@ def test_a_hold_is_placed_and_ended(visit, served):
     within(page).get_by_role("textbox", name="Owner").fill("owner 1")
     within(page).get_by_role("textbox", name="Reason").fill("two estates")
     within(page).get_by_role("button", name="Place").click()
-    page.get_by_role("button", name="End the hold of owner 1").click()
+    end = page.get_by_role("button", name="End the hold of owner 1")
+    expect(end).to_be_visible()
+    page.wait_for_load_state()  # the buttons of a page that is loaded again wait for its modules
+    end.click()
     within(page).get_by_role("textbox", name="Reason").fill("they agreed")
     within(page).get_by_role("button", name="End").click()
     expect(page.locator("tbody")).to_contain_text("they agreed")
