@@ -27,7 +27,7 @@ demo: $(READY)  ## train a small language model, index it, serve it, ask it (abo
 demo-llm: $(READY)  ## fine-tune SmolLM2-135M on real documents, index it, ask it (downloads 95 MB; an hour on 2 cores)
 	$(BIN)/python -m examples.smollm2.demo
 
-demo-openmoji: $(READY)  ## what 121 authors are due, from prediction to statement (needs npm)
+demo-openmoji: $(READY)  ## what 120 authors are due, from prediction to statement (needs npm)
 	$(BIN)/python -m examples.openmoji.demo
 
 demo-licence: $(READY)  ## a collective licence, from index to payment

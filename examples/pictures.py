@@ -29,7 +29,7 @@ from byline.api.accounts import Scope
 from byline.attribution.attributor import Attributor
 from byline_service.accounts import key_management, usage
 from byline_service.accounts.audit import OPERATOR
-from byline_service.accounts.usage import UsageOf, Used
+from byline_service.accounts.usage import UsageKey, UsageTotals
 from byline_service.app import create_app
 from byline_service.database import Database, migrate
 from byline_service.database.engine import sqlite_url
@@ -106,14 +106,14 @@ async def accounts(settings: Settings) -> dict[str, str]:
     return keys
 
 
-def month_of_usage(key_id: str, weight: int) -> dict[UsageOf, Used]:
+def month_of_usage(key_id: str, weight: int) -> dict[UsageKey, UsageTotals]:
     """Made-up sums: more on working days, more for some keys than for others."""
     today = datetime.now(UTC).date()
     found = {}
     for back in range(1, 31):
         day = today - timedelta(days=back)
         queries = (37 * back % 23 + 20) * (3 if day.weekday() < 5 else 1) * (6 if weight == 3 else weight)
-        found[UsageOf(day, key_id, INDEX)] = Used(queries // 2 + 1, queries, 61.0 * queries)
+        found[UsageKey(day, key_id, INDEX)] = UsageTotals(queries // 2 + 1, queries, 61.0 * queries)
     return found
 
 
@@ -208,7 +208,7 @@ def take(browser: Browser, address: str, key: str, dark: bool, query: dict[str, 
     page = context.new_page()
     page.goto(f"/login#key={key}")
     page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url(f"{address}/")
+    page.wait_for_url(lambda url: "/login" not in url)
     pages = {
         "ask": f"/?index={INDEX}&k=5&target={TARGET}",
         "index": f"/indexes/{INDEX}",
@@ -228,7 +228,7 @@ def take(browser: Browser, address: str, key: str, dark: bool, query: dict[str, 
 
 def ask(page: Page, query: dict[str, Any]) -> None:
     """Fill the form in as a person would: a picture is too long for a link."""
-    page.get_by_label("Image").fill(json.dumps(query["image"]))
+    page.get_by_label("Image", exact=True).fill(json.dumps(query["image"]))
     page.get_by_role("button", name="Ask", exact=True).click()
     page.locator(".card").first.wait_for()
     page.mouse.move(0, 0)

@@ -67,9 +67,9 @@ def test_yaml_makes_no_objects_and_no_shell_sees_arguments() -> None:
 
 
 def test_sql_is_never_put_together_from_text() -> None:
-    """Values are bound. Only settings of a connection, which cannot be, are formatted, from constants."""
+    """Values are bound. Settings of a connection and names of roles cannot be: constants, and quoted by the driver."""
     for path in sorted((ROOT / "service").rglob("*.py")):
-        if "migrations" in path.parts or path.name == "engine.py":
+        if "migrations" in path.parts or path.name in {"engine.py", "grants.py"}:
             continue
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {

@@ -170,7 +170,7 @@ async def touch(transaction: Connection, used: Mapping[str, datetime]) -> None:
 async def renew_digests(transaction: Connection, renewed: Mapping[str, tuple[bytes, bytes]]) -> None:
     """Replace stored digests by those under the current secret, unless another process has replaced them."""
     for key_id, (before, after) in sorted(renewed.items()):
-        unchanged = (keys.c.id == key_id) & (keys.c.digest == before)
+        unchanged = (keys.c.id == key_id) & keys.c.digest.in_((before,))
         await transaction.execute(update(keys).where(unchanged).values(digest=after))
 
 
